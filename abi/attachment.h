@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
+#pragma once
+
+#include "abi/addr.h"
+
+/*
+ * One file per attachment in RUNDIR/attachments, named CONTAINERID:IFNAME (neither may hold ':',
+ * so the name is injective). The agent writes it by temporary name and rename before ADD answers;
+ * DEL reads it, also the plugin's own when no agent is there. It lives in /run: an address is in
+ * use while a network namespace lives, and a reboot ends both.
+ */
+
+#define ATTACHMENT_MAGIC 0x70775031 /* "pwP1"; another layout takes another number */
+#define ATTACHMENT_ADDRESSES 2
+
+struct attachment {
+	__u32 magic;
+	__u32 ifindex; /* of the node's side of the pair */
+	char link[16]; /* its name */
+	__u8 mac[6]; /* the pod's */
+	__u8 host_mac[6];
+	__u32 address_count;
+	struct addr addresses[ATTACHMENT_ADDRESSES];
+	__u64 netns_inode; /* of the pod's namespace; 0 where unknown */
+	__u64 added_ns; /* CLOCK_BOOTTIME */
+	char container[256];
+	char ifname[16];
+	char pod_namespace[256]; /* empty for a container that is no Kubernetes pod */
+	char pod_name[256];
+	char pod_uid[64];
+};
+_Static_assert(sizeof(struct attachment) == 4 + 4 + 16 + 12 + 4 + 32 + 16 + 256 + 16 + 256 + 256 + 64,
+	"no padding: the file is the struct");

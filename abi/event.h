@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
+#pragma once
+
+#include "abi/addr.h"
+
+/* Table pw_count: hook * VERDICT_MAX + verdict -> packets, per processor. */
+struct count_row {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/*
+ * Table pw_drop: what was dropped of late, so that `podwire drops` can name it. The least recently
+ * seen makes room; a sender of many addresses costs history, never memory.
+ */
+struct drop_key {
+	struct addr source;
+	struct addr target;
+	__be16 source_port; /* 0 where there is none; of a flow, the first one seen stays */
+	__be16 target_port;
+	__u8 protocol;
+	__u8 verdict;
+	__u8 hook;
+	__u8 pad;
+	__u32 ifindex; /* the device where it was seen */
+};
+_Static_assert(sizeof(struct drop_key) == 44, "no padding");
+
+struct drop_row {
+	__u64 packets;
+	__u64 last_ns; /* CLOCK_BOOTTIME */
+};

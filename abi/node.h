@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
+#pragma once
+
+#include "abi/addr.h"
+
+enum node_flag {
+	NODE_OWN = 1 << 0, /* this node */
+	NODE_UNDERLAY = 1 << 1, /* tunnelled packets may come from this address */
+	NODE_ROUTER = 1 << 2, /* the address that a node keeps of its pod range */
+};
+
+enum node_route {
+	NODE_ROUTE_STACK, /* this node itself, or left to the kernel's routes */
+	NODE_ROUTE_TUNNEL,
+	NODE_ROUTE_WIRE,
+};
+
+/*
+ * Table pw_node: an address of a node -> how it is reached.
+ * Table pw_range: the first address of a node's pod range -> how its pods are reached.
+ */
+struct node_row {
+	struct addr underlay; /* the node's end of the tunnel; for WIRE the neighbor */
+	__u32 node; /* number of the node on this node; never 0 */
+	__u32 flags; /* enum node_flag */
+	__u32 route; /* enum node_route */
+	__u32 ifindex; /* WIRE: the device */
+};
+_Static_assert(sizeof(struct node_row) == 32, "no padding");
+
+/* A range's key is its first address and its length, so that two lengths never meet. */
+struct range_key {
+	struct addr first;
+	__u32 length; /* bits of 128 */
+};
+_Static_assert(sizeof(struct range_key) == 20, "no padding");

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
+#pragma once
+
+#include "abi/addr.h"
+
+/*
+ * Table pw_settings, one row: what the programs must know and objects or the settings file decide.
+ * What decides the shape of a program (the layer-2 offset) is a load-time constant instead.
+ */
+#define SETTINGS_RANGES 8
+
+/* addr & mask == first. An unused entry matches nothing: its mask is zero and `first` is not. */
+struct settings_range {
+	struct addr first;
+	struct addr mask;
+};
+
+enum settings_family { SETTINGS_IPV4, SETTINGS_IPV6, SETTINGS_FAMILIES };
+#define SETTINGS_LENGTHS 4
+
+struct settings_row {
+	struct settings_range own[SETTINGS_FAMILIES]; /* this node's pod ranges */
+	struct settings_range cluster[SETTINGS_RANGES]; /* the cluster's pod ranges */
+	struct settings_range no_masquerade[SETTINGS_RANGES];
+	/* The distinct lengths (of 128) of the nodes' ranges, a lookup each; 0 ends the list. */
+	__u32 lengths[SETTINGS_FAMILIES][SETTINGS_LENGTHS];
+	struct addr tunnel_source[SETTINGS_FAMILIES]; /* this node's end, by underlay family */
+	__u32 tunnel_ifindex;
+	__u32 mark; /* the value of "masquerade", within mark_mask */
+	__u32 mark_mask;
+	__u32 masquerade; /* 0: nothing is masqueraded */
+	__be16 tunnel_port;
+	__u16 pad;
+	__u32 own_node;
+};
+_Static_assert(sizeof(struct settings_row) == 2 * 32 + 8 * 32 + 8 * 32 + 32 + 32 + 24, "no padding");

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
+#pragma once
+
+/*
+ * The wire format between nodes: VXLAN (RFC 7348) on a UDP port of its own. The 24 bits of the
+ * network identifier say what the inner packet is:
+ *
+ *   23         12 11     8 7         4 3        0
+ *  +-------------+--------+-----------+----------+
+ *  | 0x70d       | kind   | flags     | version  |
+ *  +-------------+--------+-----------+----------+
+ *
+ * A receiver drops what has another version or a kind that it does not know, so neighbouring
+ * releases meet by speaking the older one's version.
+ */
+#define WIRE_PORT 6083
+#define WIRE_MAGIC 0x70d
+#define WIRE_VERSION 1
+
+enum wire_kind {
+	WIRE_KIND_POD = 1,
+	WIRE_KIND_SERVICE = 2, /* a Service packet from outside, unchanged */
+	WIRE_KIND_SERVICE_RETURN = 3,
+};
+
+enum wire_flag {
+	WIRE_FLAG_FORWARDED = 1 << 0, /* forwarded once already */
+	WIRE_FLAG_VIA = 1 << 1, /* the reply goes back through the sender */
+};
+
+#define WIRE_VNI(kind, flags) (WIRE_MAGIC << 12 | (kind) << 8 | (flags) << 4 | WIRE_VERSION)
+
+/* Bytes that the tunnel adds: Ethernet, IP, UDP, VXLAN. */
+#define WIRE_OVERHEAD_IPV4 50
+#define WIRE_OVERHEAD_IPV6 70
