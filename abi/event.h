@@ -16,17 +16,18 @@ struct count_row {
 struct drop_key {
 	struct addr source;
 	struct addr target;
-	__be16 source_port; /* 0 where there is none; of a flow, the first one seen stays */
-	__be16 target_port;
+	__u32 ifindex; /* the device where it was seen */
+	__be16 target_port; /* 0 where there is none */
 	__u8 protocol;
 	__u8 verdict;
 	__u8 hook;
-	__u8 pad;
-	__u32 ifindex; /* the device where it was seen */
+	__u8 pad[7];
 };
-_Static_assert(sizeof(struct drop_key) == 44, "no padding");
+_Static_assert(sizeof(struct drop_key) == 48, "no padding");
 
 struct drop_row {
 	__u64 packets;
-	__u64 last_ns; /* CLOCK_BOOTTIME */
+	__u64 last_ns; /* CLOCK_MONOTONIC */
+	__be16 source_port; /* of the last one */
+	__u8 pad[6];
 };

@@ -32,5 +32,6 @@ _Static_assert(sizeof(struct node_row) == 32, "no padding");
 struct range_key {
 	struct addr first;
 	__u32 length; /* bits of 128 */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct range_key) == 20, "no padding");
+_Static_assert(sizeof(struct range_key) == 24, "no padding");
