@@ -5,13 +5,9 @@
 
 /* Table pw_pod: address of a pod on this node -> where it is. The pinned table is the store. */
 
-enum pod_flag {
-	POD_SHAPED = 1 << 0, /* a kernel shaper on the veth: reach it through the device's queue */
-};
-
 struct pod_row {
 	__u32 ifindex; /* the node's side of the pair */
-	__u32 flags;
+	__u32 flags; /* none yet */
 	__u8 mac[6]; /* the pod's side: the only source address that its frames may bear */
 	__u8 host_mac[6];
 	__u32 generation; /* of the policies that select it */

@@ -18,19 +18,25 @@ struct settings_range {
 enum settings_family { SETTINGS_IPV4, SETTINGS_IPV6, SETTINGS_FAMILIES };
 #define SETTINGS_LENGTHS 4
 
+/* A length that some node's pod range has; 0 ends the list. */
+struct settings_length {
+	struct addr mask;
+	__u32 length; /* bits of 128 */
+	__u32 pad;
+};
+
 struct settings_row {
 	struct settings_range own[SETTINGS_FAMILIES]; /* this node's pod ranges */
 	struct settings_range cluster[SETTINGS_RANGES]; /* the cluster's pod ranges */
 	struct settings_range no_masquerade[SETTINGS_RANGES];
-	/* The distinct lengths (of 128) of the nodes' ranges, a lookup each; 0 ends the list. */
-	__u32 lengths[SETTINGS_FAMILIES][SETTINGS_LENGTHS];
+	struct settings_length lengths[SETTINGS_FAMILIES][SETTINGS_LENGTHS]; /* a lookup each */
 	struct addr tunnel_source[SETTINGS_FAMILIES]; /* this node's end, by underlay family */
 	__u32 tunnel_ifindex;
-	__u32 mark; /* the value of "masquerade", within mark_mask */
+	__u32 mark; /* "masquerade"; the rest of mark_mask is "has its tunnel key" */
 	__u32 mark_mask;
 	__u32 masquerade; /* 0: nothing is masqueraded */
 	__be16 tunnel_port;
 	__u16 pad;
 	__u32 own_node;
 };
-_Static_assert(sizeof(struct settings_row) == 2 * 32 + 8 * 32 + 8 * 32 + 32 + 32 + 24, "no padding");
+_Static_assert(sizeof(struct settings_row) == 2 * 32 + 8 * 32 + 8 * 32 + 8 * 24 + 32 + 24, "no padding");

@@ -19,7 +19,7 @@
 	X(7, ANSWER_RESET, ANSWER, "answer-reset",                                                 \
 		"answered by a TCP reset: no pod holds this address of the node's range")          \
 	X(8, ANSWER_UNREACHABLE, ANSWER, "answer-unreachable",                                     \
-		"answered by ICMP port unreachable: no pod holds this address of the node's range") \
+		"answered by ICMP unreachable: no pod holds this address of the node's range") \
 	X(16, DROP_MALFORMED, DROP, "malformed", "its headers contradict themselves or are cut off") \
 	X(17, DROP_NOT_IP, DROP, "not-ip",                                                         \
 		"a pod sent a frame that is neither IPv4 nor IPv6, such as ARP; pods need none")   \
@@ -54,7 +54,7 @@
 	X(32, DROP_FRAGMENT, DROP, "fragment",                                                     \
 		"a fragment came before the first one of its packet, whose ports decide")          \
 	X(33, DROP_HEADERS, DROP, "ip-headers",                                                    \
-		"has more IPv6 extension headers than are followed, or a source route")            \
+		"has IPv4 options, a routing header, or more IPv6 extension headers than are followed") \
 	X(34, DROP_INTERNAL, DROP, "internal",                                                     \
 		"the kernel refused a change to the packet (out of memory, or a bug of podwire)")
 
@@ -65,6 +65,8 @@ enum verdict {
 #undef VERDICT_ENUM
 	VERDICT_MAX = 35
 };
+
+#define VERDICT_DROP_FIRST 16 /* what is dropped in silence has a number from here on */
 
 enum verdict_kind { VERDICT_KIND_FORWARD, VERDICT_KIND_ANSWER, VERDICT_KIND_DROP, VERDICT_KIND_MAX };
 

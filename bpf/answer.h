@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include <linux/tcp.h>
+
+#include "bpf/packet.h"
+#include "bpf/tables.h"
+
+/*
+ * Answers made here: a TCP reset or an ICMP error takes the place of the packet and goes back by
+ * the device that it came from. Checksums are written whole. A packet from a virtual device may
+ * count on an offload (CHECKSUM_PARTIAL); its answer returns by that device, which verifies none.
+ *
+ * The answer is built on the stack in one buffer, pseudo header first, so that one sum over the
+ * buffer is the transport checksum.
+ */
+
+struct answer_pseudo {
+	struct addr source;
+	struct addr target;
+	__be32 length;
+	__be32 protocol;
+};
+
+struct answer_icmp {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 unused;
+};
+
+#define ICMP_UNREACHABLE 3
+#define ICMP_HOST 1
+#define ICMP_PORT 3
+#define ICMPV6_UNREACHABLE 1
+#define ICMPV6_ADDRESS 3
+#define ICMPV6_PORT 4
+#define ANSWER_TTL 64
+#define ANSWER_QUOTED 8 /* bytes of the transport header, RFC 792 */
+
+static __always_inline __u16 checksum_fold(__s64 sum)
+{
+	__u32 folded = (__u32)sum;
+
+	folded = (folded & 0xffff) + (folded >> 16);
+	folded = (folded & 0xffff) + (folded >> 16);
+	return (__u16)~folded;
+}
+
+static __always_inline __s64 answer_pseudo_sum(const struct packet *p, __u8 protocol, __u32 length)
+{
+	struct answer_pseudo pseudo;
+
+	if (p->family == 4) {
+		__be32 header[3] = {p->source.words[3], p->target.words[3],
+			bpf_htonl((__u32)protocol << 16 | length)};
+
+		return bpf_csum_diff(NULL, 0, header, sizeof(header), 0);
+	}
+	pseudo.source = p->source;
+	pseudo.target = p->target;
+	pseudo.length = bpf_htonl(length);
+	pseudo.protocol = bpf_htonl(protocol);
+	return bpf_csum_diff(NULL, 0, (__be32 *)&pseudo, sizeof(pseudo), 0);
+}
+
+/* The IP header of the answer, from the packet's target to its source. */
+static __always_inline int answer_write_ip(struct packet *p, __u8 protocol, __u16 length)
+{
+	if (p->family == 4) {
+		struct iphdr ip = {
+			.version = 4,
+			.ihl = 5,
+			.tot_len = bpf_htons(sizeof(ip) + length),
+			.ttl = ANSWER_TTL,
+			.protocol = protocol,
+			.saddr = p->target.words[3],
+			.daddr = p->source.words[3],
+		};
+
+		ip.check = checksum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&ip, sizeof(ip), 0));
+		return (int)bpf_skb_store_bytes(p->skb, packet_l2, &ip, sizeof(ip), 0);
+	}
+	struct ipv6hdr ip = {
+		.version = 6,
+		.payload_len = bpf_htons(length),
+		.nexthdr = protocol,
+		.hop_limit = ANSWER_TTL,
+	};
+
+	__builtin_memcpy(&ip.saddr, &p->target, sizeof(ip.saddr));
+	__builtin_memcpy(&ip.daddr, &p->source, sizeof(ip.daddr));
+	return (int)bpf_skb_store_bytes(p->skb, packet_l2, &ip, sizeof(ip), 0);
+}
+
+/* Back to where it came from; the caller has written what the frame holds. */
+static __always_inline int answer_swap_macs(struct __sk_buff *skb)
+{
+	__u8 macs[2 * ETH_ALEN], swapped[2 * ETH_ALEN];
+
+	if (!packet_l2)
+		return 0;
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) < 0)
+		return -1;
+	__builtin_memcpy(swapped, macs + ETH_ALEN, ETH_ALEN);
+	__builtin_memcpy(swapped + ETH_ALEN, macs, ETH_ALEN);
+	return (int)bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0);
+}
+
+static __always_inline __u32 answer_ip_size(const struct packet *p)
+{
+	return p->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+/* RFC 9293 3.5.2: the reset of a connection that does not exist. */
+static __always_inline enum verdict answer_reset(struct packet *p)
+{
+	__u32 l4 = packet_l2 + answer_ip_size(p), data;
+	struct tcphdr was, tcp = {};
+
+	if (bpf_skb_load_bytes(p->skb, p->l4, &was, sizeof(was)) < 0)
+		return VERDICT_DROP_MALFORMED;
+	tcp.source = was.dest;
+	tcp.dest = was.source;
+	tcp.doff = sizeof(tcp) / 4;
+	tcp.rst = 1;
+	if (was.ack) {
+		tcp.seq = was.ack_seq;
+	} else {
+		data = p->skb->len - p->l4 - was.doff * 4 + was.syn + was.fin;
+		tcp.ack = 1;
+		tcp.ack_seq = bpf_htonl(bpf_ntohl(was.seq) + data);
+	}
+	tcp.check = checksum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&tcp, sizeof(tcp),
+		(__wsum)answer_pseudo_sum(p, IPPROTO_TCP, sizeof(tcp))));
+	if (bpf_skb_change_tail(p->skb, l4 + sizeof(tcp), 0) < 0 ||
+		answer_write_ip(p, IPPROTO_TCP, sizeof(tcp)) < 0 ||
+		bpf_skb_store_bytes(p->skb, l4, &tcp, sizeof(tcp), 0) < 0 ||
+		answer_swap_macs(p->skb) < 0)
+		return VERDICT_DROP_INTERNAL;
+	return VERDICT_ANSWER_RESET;
+}
+
+struct answer_quote {
+	struct answer_icmp icmp;
+	__u8 quoted[sizeof(struct ipv6hdr) + ANSWER_QUOTED];
+};
+
+/* RFC 792, RFC 4443 3.1: a port for UDP, the host for all else. */
+static __always_inline enum verdict answer_unreachable(struct packet *p)
+{
+	__u32 quoted = answer_ip_size(p) + ANSWER_QUOTED;
+	__u32 length = sizeof(struct answer_icmp) + quoted;
+	bool port = p->protocol == IPPROTO_UDP;
+	struct answer_quote answer = {};
+	__s64 sum = 0;
+
+	if (p->l4 != packet_l2 + answer_ip_size(p))
+		return VERDICT_DROP_HEADERS;
+	answer.icmp.type = p->family == 4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
+	if (p->family == 4) {
+		answer.icmp.code = port ? ICMP_PORT : ICMP_HOST;
+		if (bpf_skb_load_bytes(p->skb, packet_l2, answer.quoted,
+			    sizeof(struct iphdr) + ANSWER_QUOTED) < 0)
+			return VERDICT_DROP_MALFORMED;
+	} else {
+		answer.icmp.code = port ? ICMPV6_PORT : ICMPV6_ADDRESS;
+		if (bpf_skb_load_bytes(p->skb, packet_l2, answer.quoted,
+			    sizeof(struct ipv6hdr) + ANSWER_QUOTED) < 0)
+			return VERDICT_DROP_MALFORMED;
+		sum = answer_pseudo_sum(p, IPPROTO_ICMPV6, length);
+	}
+	/* What the buffer holds beyond an IPv4 quotation is zero and adds nothing. */
+	answer.icmp.checksum = checksum_fold(
+		bpf_csum_diff(NULL, 0, (__be32 *)&answer, sizeof(answer), (__wsum)sum));
+	if (bpf_skb_change_tail(p->skb, packet_l2 + quoted, 0) < 0 ||
+		bpf_skb_adjust_room(p->skb, (__s32)(length - ANSWER_QUOTED), BPF_ADJ_ROOM_MAC, 0) <
+			0)
+		return VERDICT_DROP_INTERNAL;
+	if (answer_write_ip(p, p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, (__u16)length) < 0 ||
+		bpf_skb_store_bytes(p->skb, packet_l2 + answer_ip_size(p), &answer,
+			p->family == 4 ? sizeof(answer) - 20 : sizeof(answer), 0) < 0 ||
+		answer_swap_macs(p->skb) < 0)
+		return VERDICT_DROP_INTERNAL;
+	return VERDICT_ANSWER_UNREACHABLE;
+}
+
+/* To whom an answer would do harm or say nothing: errors, resets, many receivers. */
+static __always_inline bool answer_is_due(const struct packet *p)
+{
+	if (p->fragment == FRAGMENT_LATER || addr_is_to_many(&p->source) ||
+		addr_is_local_only(&p->source))
+		return false;
+	if (p->protocol == IPPROTO_TCP)
+		return !(p->tcp_flags & TCP_FLAG_RST_);
+	if (p->protocol == IPPROTO_ICMP)
+		return p->icmp_type == 8;
+	if (p->protocol == IPPROTO_ICMPV6)
+		return p->icmp_type == 128;
+	return p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP;
+}
+
+/* For an address of this node's range that no pod holds. The caller sends it back. */
+static __always_inline enum verdict answer_nobody(struct packet *p)
+{
+	if (!answer_is_due(p))
+		return VERDICT_DROP_NO_NODE;
+	return p->protocol == IPPROTO_TCP ? answer_reset(p) : answer_unreachable(p);
+}

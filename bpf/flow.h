@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include <stdbool.h>
+
+#include "bpf/packet.h"
+#include "bpf/tables.h"
+
+/*
+ * Who opened a flow. A TCP SYN always leaves a record at the pod, so that whoever needs it later
+ * finds it. Nothing is looked up here unless a decision hangs on it: that is the masquerading of
+ * what leaves the cluster, which is for flows that the pod opened and for no others.
+ */
+
+static __always_inline void flow_key_of_sender(const struct packet *p, struct flow_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->pod = p->source;
+	key->peer = p->target;
+	key->pod_port = p->source_port;
+	key->peer_port = p->target_port;
+	key->protocol = p->protocol;
+}
+
+static __always_inline void flow_key_of_receiver(const struct packet *p, struct flow_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->pod = p->target;
+	key->peer = p->source;
+	key->pod_port = p->target_port;
+	key->peer_port = p->source_port;
+	key->protocol = p->protocol;
+}
+
+static __always_inline void flow_record(const struct flow_key *key, enum flow_opener opener)
+{
+	struct flow_row row = {.opener = opener};
+
+	bpf_map_update_elem(&pw_flow, key, &row, BPF_ANY);
+}
+
+/* A new connection from the pod that sends. */
+static __always_inline void flow_open_by_pod(const struct packet *p)
+{
+	struct flow_key key;
+
+	if (!packet_opens_tcp(p))
+		return;
+	flow_key_of_sender(p, &key);
+	flow_record(&key, FLOW_OPENER_POD);
+}
+
+/* A new connection to the pod that receives; `outside`: its peer is not of the cluster. */
+static __always_inline void flow_open_by_peer(const struct packet *p, bool outside)
+{
+	struct flow_key key;
+
+	if (p->fragment == FRAGMENT_LATER)
+		return;
+	if (!packet_opens_tcp(p) &&
+		!(outside && (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP)))
+		return;
+	flow_key_of_receiver(p, &key);
+	if (!packet_opens_tcp(p) && bpf_map_lookup_elem(&pw_flow, &key))
+		return;
+	flow_record(&key, FLOW_OPENER_PEER);
+}
+
+/* Later fragments borrow the ports of their first. */
+static __always_inline enum verdict flow_fragment(struct packet *p)
+{
+	struct fragment_row *row, fresh;
+	struct fragment_key key;
+
+	if (p->fragment == FRAGMENT_NONE)
+		return VERDICT_NEXT;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.source = p->source;
+	key.target = p->target;
+	key.id = p->fragment_id;
+	key.protocol = p->protocol;
+	if (p->fragment == FRAGMENT_FIRST) {
+		fresh.source_port = p->source_port;
+		fresh.target_port = p->target_port;
+		bpf_map_update_elem(&pw_fragment, &key, &fresh, BPF_ANY);
+		return VERDICT_NEXT;
+	}
+	row = bpf_map_lookup_elem(&pw_fragment, &key);
+	if (!row)
+		return VERDICT_DROP_FRAGMENT;
+	p->source_port = row->source_port;
+	p->target_port = row->target_port;
+	return VERDICT_NEXT;
+}
+
+struct flow_quoted_ipv4 {
+	struct iphdr ip;
+	__be16 ports[2];
+};
+
+struct flow_quoted_ipv6 {
+	struct ipv6hdr ip;
+	__be16 ports[2];
+};
+
+/* The flow whose packet, sent to this pod, an ICMP error of the pod quotes. */
+static __always_inline bool flow_key_of_quoted(const struct packet *p, struct flow_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	if (p->family == 4) {
+		struct flow_quoted_ipv4 quoted;
+
+		if (bpf_skb_load_bytes(p->skb, p->l4 + 8, &quoted, sizeof(quoted)) < 0 ||
+			quoted.ip.ihl != 5)
+			return false;
+		addr_set_v4(&key->peer, quoted.ip.saddr);
+		addr_set_v4(&key->pod, quoted.ip.daddr);
+		key->protocol = quoted.ip.protocol;
+		key->peer_port = quoted.ports[0];
+		key->pod_port = quoted.ports[1];
+	} else {
+		struct flow_quoted_ipv6 quoted;
+
+		if (bpf_skb_load_bytes(p->skb, p->l4 + 8, &quoted, sizeof(quoted)) < 0)
+			return false;
+		__builtin_memcpy(&key->peer, &quoted.ip.saddr, sizeof(key->peer));
+		__builtin_memcpy(&key->pod, &quoted.ip.daddr, sizeof(key->pod));
+		key->protocol = quoted.ip.nexthdr;
+		key->peer_port = quoted.ports[0];
+		key->pod_port = quoted.ports[1];
+	}
+	return addr_equal(&key->pod, &p->source);
+}
+
+static __always_inline bool packet_is_icmp_error(const struct packet *p)
+{
+	if (p->fragment == FRAGMENT_LATER)
+		return false;
+	if (p->family == 4)
+		return p->protocol == IPPROTO_ICMP &&
+		       (p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12);
+	return p->protocol == IPPROTO_ICMPV6 && p->icmp_type < 128;
+}
+
+static __always_inline bool packet_is_icmp_reply(const struct packet *p)
+{
+	return p->family == 4 ? p->protocol == IPPROTO_ICMP && p->icmp_type == 0
+			      : p->protocol == IPPROTO_ICMPV6 && p->icmp_type == 129;
+}
+
+/*
+ * Did the outside open the flow to which this packet of a pod belongs? Where nothing is known the
+ * answer is no: a flow that the kernel translates has an entry there, which decides by itself.
+ */
+static __always_inline bool flow_is_of_peer(const struct packet *p)
+{
+	const struct flow_row *row;
+	struct flow_key key;
+
+	if (packet_is_icmp_reply(p))
+		return true;
+	if (packet_opens_tcp(p))
+		return false;
+	if (packet_is_icmp_error(p)) {
+		if (!flow_key_of_quoted(p, &key))
+			return false;
+	} else {
+		flow_key_of_sender(p, &key);
+	}
+	row = bpf_map_lookup_elem(&pw_flow, &key);
+	if (row)
+		return row->opener == FLOW_OPENER_PEER;
+	if (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP)
+		flow_record(&key, FLOW_OPENER_POD);
+	return false;
+}

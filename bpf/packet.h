@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/addr.h"
+#include "abi/verdict.h"
+
+/*
+ * The parser, the only place that reads headers. It walks what the kernel would walk and no more:
+ * what it does not understand ends in a named drop and is never guessed at. It takes no length
+ * from a header without comparing it with the packet.
+ */
+
+/* Bytes before the IP header: 14, or 0 on a device without Ethernet. Set before load. */
+const volatile __u32 packet_l2 = ETH_HLEN;
+
+enum packet_fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
+
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_OFFSET_MASK 0x1fff
+#define IPV6_EXTENSIONS_MAX 6
+#define IPPROTO_HOPOPTS_ 0
+#define TCP_FLAG_SYN_ 0x02
+#define TCP_FLAG_RST_ 0x04
+#define TCP_FLAG_ACK_ 0x10
+
+struct packet {
+	struct __sk_buff *skb;
+	struct addr source;
+	struct addr target;
+	__u32 l4; /* offset of the transport header */
+	__u32 fragment_id;
+	int action; /* what the kernel is told; a redirect sets it */
+	__u32 redirect; /* the device that a redirect leads to, for tests and traces */
+	__be16 source_port; /* 0 where the protocol has none */
+	__be16 target_port;
+	__u8 hook; /* enum hook */
+	__u8 family; /* 4 or 6; 0: not IP */
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 icmp_type; /* of ICMP or ICMPv6 */
+	__u8 fragment; /* enum packet_fragment */
+	__u8 has_options; /* IPv4 options or an IPv6 routing header */
+	__u8 pad;
+};
+
+/* Makes the first `length` bytes readable in place. */
+static __always_inline bool packet_has(struct __sk_buff *skb, __u32 length)
+{
+	if ((void *)(long)skb->data + length <= (void *)(long)skb->data_end)
+		return true;
+	return bpf_skb_pull_data(skb, length) == 0 &&
+	       (void *)(long)skb->data + length <= (void *)(long)skb->data_end;
+}
+
+static __always_inline enum verdict packet_parse_ipv4(struct packet *p)
+{
+	struct __sk_buff *skb = p->skb;
+	__u32 length, header;
+	struct iphdr *ip;
+	__u16 fragment;
+
+	if (!packet_has(skb, packet_l2 + sizeof(*ip)))
+		return VERDICT_DROP_MALFORMED;
+	ip = (void *)(long)skb->data + packet_l2;
+	if ((void *)(ip + 1) > (void *)(long)skb->data_end)
+		return VERDICT_DROP_MALFORMED;
+	header = ip->ihl * 4;
+	length = bpf_ntohs(ip->tot_len);
+	if (length == 0 && skb->gso_size) /* IPv4 BIG TCP */
+		length = skb->len - packet_l2;
+	if (ip->version != 4 || header < sizeof(*ip) || length < header ||
+		length > skb->len - packet_l2)
+		return VERDICT_DROP_MALFORMED;
+	addr_set_v4(&p->source, ip->saddr);
+	addr_set_v4(&p->target, ip->daddr);
+	p->family = 4;
+	p->protocol = ip->protocol;
+	p->has_options = header > sizeof(*ip);
+	p->l4 = packet_l2 + header;
+	p->fragment_id = ip->id;
+	fragment = bpf_ntohs(ip->frag_off);
+	if (fragment & IPV4_OFFSET_MASK)
+		p->fragment = FRAGMENT_LATER;
+	else if (fragment & IPV4_MORE_FRAGMENTS)
+		p->fragment = FRAGMENT_FIRST;
+	return VERDICT_NEXT;
+}
+
+struct packet_extension {
+	__u8 next;
+	__u8 length;
+	__be16 fragment; /* of a fragment header: offset and flags; of a routing header: type, left */
+	__be32 id;
+};
+
+/* Steps over one extension header; VERDICT_ACCEPT says that the transport header is reached. */
+static __always_inline enum verdict packet_step_ipv6(struct packet *p)
+{
+	struct packet_extension extension;
+
+	switch (p->protocol) {
+	case IPPROTO_HOPOPTS_:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_AH:
+		break;
+	default:
+		return VERDICT_ACCEPT;
+	}
+	if (bpf_skb_load_bytes(p->skb, p->l4, &extension, sizeof(extension)) < 0)
+		return VERDICT_DROP_MALFORMED;
+	if (p->protocol == IPPROTO_FRAGMENT) {
+		p->fragment_id = extension.id;
+		if (extension.fragment & bpf_htons(0xfff8))
+			p->fragment = FRAGMENT_LATER;
+		else if (extension.fragment & bpf_htons(1))
+			p->fragment = FRAGMENT_FIRST;
+		p->l4 += 8;
+	} else if (p->protocol == IPPROTO_AH) {
+		p->l4 += (extension.length + 2) * 4;
+	} else {
+		if (p->protocol == IPPROTO_ROUTING)
+			p->has_options = 1;
+		p->l4 += (extension.length + 1) * 8;
+	}
+	p->protocol = extension.next;
+	/* What follows a later fragment's header is no header. */
+	return p->fragment == FRAGMENT_LATER ? VERDICT_ACCEPT : VERDICT_NEXT;
+}
+
+static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
+{
+	enum verdict verdict = VERDICT_NEXT;
+	struct __sk_buff *skb = p->skb;
+	struct ipv6hdr *ip;
+	__u32 length;
+	int i;
+
+	if (!packet_has(skb, packet_l2 + sizeof(*ip)))
+		return VERDICT_DROP_MALFORMED;
+	ip = (void *)(long)skb->data + packet_l2;
+	if ((void *)(ip + 1) > (void *)(long)skb->data_end)
+		return VERDICT_DROP_MALFORMED;
+	length = bpf_ntohs(ip->payload_len);
+	/* BIG TCP bears a jumbo header, which counts in no length field. */
+	if (ip->version != 6 ||
+		(!(length == 0 && skb->gso_size) && length + sizeof(*ip) > skb->len - packet_l2))
+		return VERDICT_DROP_MALFORMED;
+	__builtin_memcpy(&p->source, &ip->saddr, sizeof(p->source));
+	__builtin_memcpy(&p->target, &ip->daddr, sizeof(p->target));
+	/* Here ::ffff:a.b.c.d is IPv4 and nothing else, so no packet may claim it (RFC 4942 2.2). */
+	if (addr_is_v4(&p->source) || addr_is_v4(&p->target))
+		return VERDICT_DROP_MALFORMED;
+	p->family = 6;
+	p->protocol = ip->nexthdr;
+	p->l4 = packet_l2 + sizeof(*ip);
+	for (i = 0; i < IPV6_EXTENSIONS_MAX && verdict == VERDICT_NEXT; i++)
+		verdict = packet_step_ipv6(p);
+	if (verdict == VERDICT_ACCEPT)
+		return VERDICT_NEXT;
+	return verdict == VERDICT_NEXT ? VERDICT_DROP_HEADERS : verdict;
+}
+
+static __always_inline enum verdict packet_parse_transport(struct packet *p)
+{
+	__u8 header[14];
+
+	if (p->fragment == FRAGMENT_LATER)
+		return VERDICT_NEXT;
+	switch (p->protocol) {
+	case IPPROTO_TCP:
+		if (bpf_skb_load_bytes(p->skb, p->l4, header, 14) < 0)
+			return VERDICT_DROP_MALFORMED;
+		p->tcp_flags = header[13];
+		break;
+	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
+		if (bpf_skb_load_bytes(p->skb, p->l4, header, 8) < 0)
+			return VERDICT_DROP_MALFORMED;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		if (bpf_skb_load_bytes(p->skb, p->l4, header, 4) < 0)
+			return VERDICT_DROP_MALFORMED;
+		p->icmp_type = header[0];
+		return VERDICT_NEXT;
+	default:
+		return VERDICT_NEXT;
+	}
+	__builtin_memcpy(&p->source_port, header, 2);
+	__builtin_memcpy(&p->target_port, header + 2, 2);
+	return VERDICT_NEXT;
+}
+
+/* Fills *p. VERDICT_DROP_NOT_IP for what is neither IPv4 nor IPv6; some hooks let that pass. */
+static __always_inline enum verdict packet_parse(
+	struct packet *p, struct __sk_buff *skb, enum hook hook)
+{
+	enum verdict verdict;
+	__be16 protocol;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	p->skb = skb;
+	p->hook = hook;
+	p->action = TC_ACT_UNSPEC;
+	if (packet_l2) {
+		struct ethhdr *frame;
+
+		if (!packet_has(skb, ETH_HLEN))
+			return VERDICT_DROP_MALFORMED;
+		frame = (void *)(long)skb->data;
+		if ((void *)(frame + 1) > (void *)(long)skb->data_end)
+			return VERDICT_DROP_MALFORMED;
+		protocol = frame->h_proto;
+	} else {
+		protocol = skb->protocol;
+	}
+	if (skb->vlan_present)
+		return VERDICT_DROP_NOT_IP;
+	if (protocol == bpf_htons(ETH_P_IP))
+		verdict = packet_parse_ipv4(p);
+	else if (protocol == bpf_htons(ETH_P_IPV6))
+		verdict = packet_parse_ipv6(p);
+	else
+		return VERDICT_DROP_NOT_IP;
+	return verdict == VERDICT_NEXT ? packet_parse_transport(p) : verdict;
+}
+
+static __always_inline bool packet_opens_tcp(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP && p->fragment != FRAGMENT_LATER &&
+	       (p->tcp_flags & (TCP_FLAG_SYN_ | TCP_FLAG_ACK_)) == TCP_FLAG_SYN_;
+}
+
+/* 127.0.0.0/8, 0.0.0.0/8, ::1, :: */
+static __always_inline bool addr_is_local_only(const struct addr *a)
+{
+	if (addr_is_v4(a))
+		return a->bytes[12] == 127 || a->bytes[12] == 0;
+	return a->halves[0] == 0 && a->words[2] == 0 && (a->words[3] & ~bpf_htonl(1)) == 0;
+}
+
+/* 224.0.0.0/3, which holds the limited broadcast, and ff00::/8 */
+static __always_inline bool addr_is_to_many(const struct addr *a)
+{
+	return addr_is_v4(a) ? a->bytes[12] >= 224 : a->bytes[0] == 0xff;
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The node's side of every pod's veth, by two shared blocks: one program on each block serves all
+ * pods, which it tells apart by the device.
+ */
+#include "bpf/answer.h"
+#include "bpf/flow.h"
+#include "bpf/guard.h"
+#include "bpf/packet.h"
+#include "bpf/route.h"
+#include "bpf/tables.h"
+#include "bpf/trace.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline enum verdict from_pod_to_own(struct packet *p)
+{
+	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
+	enum verdict verdict;
+
+	if (pod) {
+		flow_open_by_peer(p, false);
+		return route_deliver(p, pod);
+	}
+	if (bpf_map_lookup_elem(&pw_node, &p->target))
+		return VERDICT_STACK;
+	verdict = answer_nobody(p);
+	if (verdict < VERDICT_DROP_FIRST) {
+		p->redirect = p->skb->ifindex;
+		p->action = bpf_redirect(p->skb->ifindex, 0);
+	}
+	return verdict;
+}
+
+static __always_inline enum verdict from_pod_route(
+	struct packet *p, const struct settings_row *now)
+{
+	const struct node_row *node;
+
+	if (range_in_own(now, &p->target))
+		return from_pod_to_own(p);
+	node = range_lookup(now, p->family, &p->target);
+	if (node)
+		return route_to_node(p, now, node);
+	node = bpf_map_lookup_elem(&pw_node, &p->target);
+	if (node) {
+		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
+			return VERDICT_DROP_TUNNEL_PORT;
+		return route_to_node(p, now, node);
+	}
+	if (range_in_cluster(now, &p->target))
+		return VERDICT_DROP_NO_NODE;
+	return route_outside(p, now);
+}
+
+static __always_inline enum verdict from_pod_steps(struct packet *p, struct __sk_buff *skb)
+{
+	const struct settings_row *now = settings();
+	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_POD);
+
+	if (!now || !now->own_node)
+		return VERDICT_DROP_INTERNAL;
+	if (verdict == VERDICT_NEXT)
+		verdict = guard_from_pod(p);
+	if (verdict == VERDICT_NEXT)
+		verdict = flow_fragment(p);
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	flow_open_by_pod(p);
+	return from_pod_route(p, now);
+}
+
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	struct packet p;
+	enum verdict verdict = from_pod_steps(&p, skb);
+
+	return packet_end(&p, verdict);
+}
+
+/* What the node's own stack sends to a pod: its own packets, and what it has translated. */
+SEC("tc")
+int to_pod(struct __sk_buff *skb)
+{
+	struct packet p;
+	enum verdict verdict = packet_parse(&p, skb, HOOK_TO_POD);
+
+	if (verdict == VERDICT_NEXT)
+		flow_open_by_peer(&p, false);
+	if (verdict == VERDICT_NEXT)
+		verdict = VERDICT_ACCEPT;
+	return packet_end(&p, verdict);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include "abi/wire.h"
+#include "bpf/flow.h"
+#include "bpf/packet.h"
+#include "bpf/range.h"
+#include "bpf/tables.h"
+
+/* Where a packet goes. Each step ends in one redirect, or hands the packet to the node's stack. */
+
+#define TUNNEL_TTL 64
+#define AF_INET_ 2
+#define AF_INET6_ 10
+
+/* Into a pod of this node, past its egress hook: what must be decided there is decided before. */
+static __always_inline enum verdict route_deliver(struct packet *p, const struct pod_row *pod)
+{
+	/* A frame out of the tunnel is for the tunnel's own MAC and would be dropped as foreign. */
+	bpf_skb_change_type(p->skb, PACKET_HOST);
+	p->redirect = pod->ifindex;
+	p->action = bpf_redirect_peer(pod->ifindex, 0);
+	return VERDICT_DELIVER;
+}
+
+static __always_inline int route_set_tunnel_key(struct __sk_buff *skb,
+	const struct settings_row *now, const struct addr *remote, __u32 vni)
+{
+	struct bpf_tunnel_key key = {.tunnel_id = vni, .tunnel_ttl = TUNNEL_TTL};
+
+	if (addr_is_v4(remote)) {
+		key.remote_ipv4 = bpf_ntohl(remote->words[3]);
+		key.local_ipv4 = bpf_ntohl(now->tunnel_source[SETTINGS_IPV4].words[3]);
+		return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX);
+	}
+	__builtin_memcpy(key.remote_ipv6, remote, sizeof(key.remote_ipv6));
+	__builtin_memcpy(
+		key.local_ipv6, &now->tunnel_source[SETTINGS_IPV6], sizeof(key.local_ipv6));
+	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6);
+}
+
+static __always_inline enum verdict route_tunnel(
+	struct packet *p, const struct settings_row *now, const struct node_row *node)
+{
+	__u32 vni = WIRE_VNI(WIRE_KIND_POD, 0);
+
+	if (route_set_tunnel_key(p->skb, now, &node->underlay, vni) < 0)
+		return VERDICT_DROP_INTERNAL;
+	/* Tells to_tunnel that the key is there already. */
+	p->skb->mark = (p->skb->mark & ~now->mark_mask) | (now->mark_mask & ~now->mark);
+	p->redirect = now->tunnel_ifindex;
+	p->action = bpf_redirect(now->tunnel_ifindex, 0);
+	return VERDICT_TUNNEL;
+}
+
+static __always_inline enum verdict route_wire(struct packet *p, const struct node_row *node)
+{
+	struct bpf_redir_neigh next = {};
+
+	if (addr_is_v4(&node->underlay)) {
+		next.nh_family = AF_INET_;
+		next.ipv4_nh = node->underlay.words[3];
+	} else {
+		next.nh_family = AF_INET6_;
+		__builtin_memcpy(next.ipv6_nh, &node->underlay, sizeof(next.ipv6_nh));
+	}
+	p->redirect = node->ifindex;
+	p->action = bpf_redirect_neigh(node->ifindex, &next, sizeof(next), 0);
+	return VERDICT_WIRE;
+}
+
+static __always_inline enum verdict route_to_node(
+	struct packet *p, const struct settings_row *now, const struct node_row *node)
+{
+	if (node->route == NODE_ROUTE_TUNNEL)
+		return route_tunnel(p, now, node);
+	if (node->route == NODE_ROUTE_WIRE)
+		return route_wire(p, node);
+	return VERDICT_STACK;
+}
+
+/*
+ * The reply to a client outside who came directly. The kernel's connection tracking has not seen
+ * the request, would call the reply invalid, and a firewall may drop that: so not by the stack.
+ */
+static __always_inline enum verdict route_reply_outside(struct packet *p)
+{
+	struct bpf_fib_lookup found = {.ifindex = p->skb->ifindex};
+	struct bpf_redir_neigh next = {};
+
+	if (p->family == 4) {
+		found.family = AF_INET_;
+		found.ipv4_src = p->source.words[3];
+		found.ipv4_dst = p->target.words[3];
+	} else {
+		found.family = AF_INET6_;
+		__builtin_memcpy(found.ipv6_src, &p->source, sizeof(found.ipv6_src));
+		__builtin_memcpy(found.ipv6_dst, &p->target, sizeof(found.ipv6_dst));
+	}
+	found.l4_protocol = p->protocol;
+	if (bpf_fib_lookup(p->skb, &found, sizeof(found), BPF_FIB_LOOKUP_SKIP_NEIGH) !=
+		BPF_FIB_LKUP_RET_SUCCESS)
+		return VERDICT_STACK;
+	next.nh_family = found.family;
+	__builtin_memcpy(next.ipv6_nh, found.ipv6_dst, sizeof(next.ipv6_nh));
+	p->redirect = found.ifindex;
+	p->action = bpf_redirect_neigh(found.ifindex, &next, sizeof(next), 0);
+	return VERDICT_WIRE;
+}
+
+/* What leaves the cluster: masqueraded where the pod opened the flow. */
+static __always_inline enum verdict route_outside(
+	struct packet *p, const struct settings_row *now)
+{
+	if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
+		return VERDICT_DROP_TUNNEL_PORT;
+	if (flow_is_of_peer(p))
+		return route_reply_outside(p);
+	if (!now->masquerade || range_keeps_source(now, &p->target))
+		return VERDICT_STACK;
+	p->skb->mark = (p->skb->mark & ~now->mark_mask) | now->mark;
+	return VERDICT_MASQUERADE;
+}

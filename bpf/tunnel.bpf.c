@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The one VXLAN device, in external mode: the key says where to and where from. */
+#include "bpf/trace.h"
+#include "bpf/tunnel.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Who sent it, by the outer header. 0, or -1 where there is no key. */
+static __always_inline int from_tunnel_key(
+	struct __sk_buff *skb, struct addr *ret_outer, __u32 *ret_vni)
+{
+	struct bpf_tunnel_key key;
+
+	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0) == 0) {
+		addr_set_v4(ret_outer, bpf_htonl(key.remote_ipv4));
+	} else if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6) == 0) {
+		__builtin_memcpy(ret_outer, key.remote_ipv6, sizeof(*ret_outer));
+	} else {
+		return -1;
+	}
+	*ret_vni = key.tunnel_id;
+	return 0;
+}
+
+SEC("tc")
+int from_tunnel(struct __sk_buff *skb)
+{
+	struct addr outer = {};
+	enum verdict verdict;
+	struct packet p;
+	__u32 vni = 0;
+
+	if (from_tunnel_key(skb, &outer, &vni) < 0)
+		outer.halves[0] = outer.halves[1] = 0; /* of no node: dropped by that name */
+	verdict = from_tunnel_steps(&p, skb, &outer, vni);
+	return packet_end(&p, verdict);
+}
+
+/* From the node's own stack to pods of another node. What from_pod sent has its key already. */
+static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __sk_buff *skb)
+{
+	const struct settings_row *now = settings();
+	const struct node_row *node, *own;
+	enum verdict verdict = packet_parse(p, skb, HOOK_TO_TUNNEL);
+
+	if (!now || !now->own_node)
+		return VERDICT_DROP_INTERNAL;
+	if ((skb->mark & now->mark_mask) == (now->mark_mask & ~now->mark))
+		return VERDICT_ACCEPT;
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	if (!range_in_own(now, &p->source)) {
+		own = bpf_map_lookup_elem(&pw_node, &p->source);
+		if (!own || !(own->flags & NODE_OWN))
+			return VERDICT_DROP_TO_TUNNEL;
+	}
+	node = range_lookup(now, p->family, &p->target);
+	if (!node || node->route != NODE_ROUTE_TUNNEL)
+		return VERDICT_DROP_NO_NODE;
+	if (route_set_tunnel_key(skb, now, &node->underlay, WIRE_VNI(WIRE_KIND_POD, 0)) < 0)
+		return VERDICT_DROP_INTERNAL;
+	return VERDICT_ACCEPT;
+}
+
+SEC("tc")
+int to_tunnel(struct __sk_buff *skb)
+{
+	struct packet p;
+	enum verdict verdict = to_tunnel_steps(&p, skb);
+
+	return packet_end(&p, verdict);
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The devices that carry node traffic. What is not for a pod is none of our business here. */
+#include "bpf/answer.h"
+#include "bpf/flow.h"
+#include "bpf/guard.h"
+#include "bpf/packet.h"
+#include "bpf/route.h"
+#include "bpf/tables.h"
+#include "bpf/trace.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Is the peer outside the cluster, so that the opener of the flow decides about its replies? */
+static __always_inline bool from_wire_is_outside(
+	const struct packet *p, const struct settings_row *now)
+{
+	return !range_in_cluster(now, &p->source) &&
+	       !range_lookup(now, p->family, &p->source) &&
+	       !bpf_map_lookup_elem(&pw_node, &p->source);
+}
+
+static __always_inline enum verdict from_wire_to_own(
+	struct packet *p, const struct settings_row *now)
+{
+	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
+	enum verdict verdict;
+
+	if (pod) {
+		flow_open_by_peer(p, from_wire_is_outside(p, now));
+		/* A device without Ethernet: the stack's route to the pod makes the frame. */
+		return packet_l2 ? route_deliver(p, pod) : VERDICT_STACK;
+	}
+	if (bpf_map_lookup_elem(&pw_node, &p->target))
+		return VERDICT_STACK;
+	verdict = answer_nobody(p);
+	if (verdict < VERDICT_DROP_FIRST) {
+		p->redirect = p->skb->ifindex;
+		p->action = bpf_redirect(p->skb->ifindex, 0);
+	}
+	return verdict;
+}
+
+static __always_inline enum verdict from_wire_steps(struct packet *p, struct __sk_buff *skb)
+{
+	const struct settings_row *now = settings();
+	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_WIRE);
+
+	/*
+	 * The node's stack judges what is not IP or not whole, and drops what a switch has flooded
+	 * here for somebody else's MAC; to us a copy of that would look like a packet for a pod.
+	 */
+	if (!now || !now->own_node || verdict != VERDICT_NEXT || skb->pkt_type != PACKET_HOST)
+		return VERDICT_ACCEPT;
+	verdict = guard_from_wire(p, now);
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	if (!range_in_own(now, &p->target))
+		return VERDICT_ACCEPT;
+	verdict = flow_fragment(p);
+	return verdict == VERDICT_NEXT ? from_wire_to_own(p, now) : verdict;
+}
+
+SEC("tc")
+int from_wire(struct __sk_buff *skb)
+{
+	struct packet p;
+	enum verdict verdict = from_wire_steps(&p, skb);
+
+	return packet_end(&p, verdict);
+}
