@@ -23,14 +23,14 @@ enum flow_opener { FLOW_OPENER_POD = 1, FLOW_OPENER_PEER = 2 };
 
 struct flow_row {
 	struct addr frontend; /* the Service address that was translated; unspecified: none */
-	__u32 via; /* number of the node that it came by; 0: none */
+	struct addr via; /* the node that it came by, by its end of the tunnel; unspecified: none */
 	__u32 generation; /* of the policy that judged it */
 	__u32 policy; /* the row that gave the verdict; 0: none */
 	__be16 frontend_port;
 	__u8 opener; /* enum flow_opener */
-	__u8 pad;
+	__u8 pad[5];
 };
-_Static_assert(sizeof(struct flow_row) == 32, "no padding");
+_Static_assert(sizeof(struct flow_row) == 48, "no padding");
 
 /* Table pw_fragment: a packet's first fragment -> the ports that its later ones lack. */
 struct fragment_key {

@@ -20,13 +20,14 @@ enum node_route {
  * Table pw_range: the first address of a node's pod range -> how its pods are reached.
  */
 struct node_row {
-	struct addr underlay; /* the node's end of the tunnel; for WIRE the neighbor */
-	__u32 node; /* number of the node on this node; never 0 */
+	struct addr underlay; /* the node's end of the tunnel; the same in all its rows: who it is */
+	struct addr next; /* WIRE: the neighbor */
+	__u32 ifindex; /* WIRE: the device */
 	__u32 flags; /* enum node_flag */
 	__u32 route; /* enum node_route */
-	__u32 ifindex; /* WIRE: the device */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct node_row) == 32, "no padding");
+_Static_assert(sizeof(struct node_row) == 48, "no padding");
 
 /* A range's key is its first address and its length, so that two lengths never meet. */
 struct range_key {

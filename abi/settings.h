@@ -37,6 +37,6 @@ struct settings_row {
 	__u32 masquerade; /* 0: nothing is masqueraded */
 	__be16 tunnel_port;
 	__u16 pad;
-	__u32 own_node;
+	__u32 ready; /* 0: this row is not written yet, and its ranges mean nothing */
 };
 _Static_assert(sizeof(struct settings_row) == 2 * 32 + 8 * 32 + 8 * 32 + 8 * 24 + 32 + 24, "no padding");

@@ -98,7 +98,7 @@ static __always_inline enum verdict guard_from_tunnel(
 	row = range_lookup(now, p->family, &p->source);
 	if (!row)
 		row = bpf_map_lookup_elem(&pw_node, &p->source);
-	if (!row || row->node != sender->node)
+	if (!row || !addr_equal(&row->underlay, &sender->underlay))
 		return VERDICT_DROP_TUNNEL_SOURCE;
 	return VERDICT_NEXT;
 }

@@ -58,7 +58,7 @@ static __always_inline enum verdict from_pod_steps(struct packet *p, struct __sk
 	const struct settings_row *now = settings();
 	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_POD);
 
-	if (!now || !now->own_node)
+	if (!now || !now->ready)
 		return VERDICT_DROP_INTERNAL;
 	if (verdict == VERDICT_NEXT)
 		verdict = guard_from_pod(p);

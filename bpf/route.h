@@ -57,12 +57,12 @@ static __always_inline enum verdict route_wire(struct packet *p, const struct no
 {
 	struct bpf_redir_neigh next = {};
 
-	if (addr_is_v4(&node->underlay)) {
+	if (addr_is_v4(&node->next)) {
 		next.nh_family = AF_INET_;
-		next.ipv4_nh = node->underlay.words[3];
+		next.ipv4_nh = node->next.words[3];
 	} else {
 		next.nh_family = AF_INET6_;
-		__builtin_memcpy(next.ipv6_nh, &node->underlay, sizeof(next.ipv6_nh));
+		__builtin_memcpy(next.ipv6_nh, &node->next, sizeof(next.ipv6_nh));
 	}
 	p->redirect = node->ifindex;
 	p->action = bpf_redirect_neigh(node->ifindex, &next, sizeof(next), 0);

@@ -43,7 +43,7 @@ static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __s
 	const struct node_row *node, *own;
 	enum verdict verdict = packet_parse(p, skb, HOOK_TO_TUNNEL);
 
-	if (!now || !now->own_node)
+	if (!now || !now->ready)
 		return VERDICT_DROP_INTERNAL;
 	if ((skb->mark & now->mark_mask) == (now->mark_mask & ~now->mark))
 		return VERDICT_ACCEPT;

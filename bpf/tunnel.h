@@ -37,7 +37,7 @@ static __always_inline enum verdict from_tunnel_steps(
 	const struct node_row *sender, *own;
 	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_TUNNEL);
 
-	if (!now || !now->own_node)
+	if (!now || !now->ready)
 		return VERDICT_DROP_INTERNAL;
 	if (verdict != VERDICT_NEXT)
 		return verdict;

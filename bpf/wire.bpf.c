@@ -49,7 +49,7 @@ static __always_inline enum verdict from_wire_steps(struct packet *p, struct __s
 	 * The node's stack judges what is not IP or not whole, and drops what a switch has flooded
 	 * here for somebody else's MAC; to us a copy of that would look like a packet for a pod.
 	 */
-	if (!now || !now->own_node || verdict != VERDICT_NEXT || skb->pkt_type != PACKET_HOST)
+	if (!now || !now->ready || verdict != VERDICT_NEXT || skb->pkt_type != PACKET_HOST)
 		return VERDICT_ACCEPT;
 	verdict = guard_from_wire(p, now);
 	if (verdict != VERDICT_NEXT)
