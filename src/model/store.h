@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/hash.h"
+#include "model/object.h"
+
+/* The objects that are in force, by kind and "namespace/name". All zeroes is an empty store. */
+struct store {
+	struct hash objects[KIND_MAX];
+};
+
+enum store_change { STORE_UNCHANGED, STORE_ADDED, STORE_CHANGED, STORE_REMOVED };
+
+/*
+ * Takes *object (leaves NULL). Unchanged: the stored one stays, the new one is freed.
+ * Changed: the old one goes to *ret_old, or is freed where that is NULL.
+ */
+enum store_change store_put(struct store *store, struct object **object, struct object **ret_old);
+/* `namespace` is NULL for kinds without. The removed object, now the caller's, or NULL. */
+struct object *store_remove(
+	struct store *store, enum kind kind, const char *namespace, const char *name);
+const struct object *store_get(
+	const struct store *store, enum kind kind, const char *namespace, const char *name);
+size_t store_count(const struct store *store, enum kind kind);
+
+/* Objects of a kind in order of their keys. *position starts at 0; no put meanwhile. */
+const struct object *store_next(struct store *store, enum kind kind, size_t *position);
+
+void store_clear(struct store *store);
