@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "abi/verdict.h"
+#include "scene.h"
+
+/* A packet on its way into a program. */
+struct step {
+	enum entry entry;
+	enum device device; /* where it arrives; default: that of the entry, DEVICE_A for pods */
+	struct frame_spec in;
+	enum host outer; /* FROM_TUNNEL: the sending node; default REMOTE_NODE */
+	uint32_t vni; /* default: that of pod traffic */
+	uint32_t mark;
+};
+
+/* What must come out beyond the verdict. By default the frame, unchanged. */
+struct out {
+	bool masqueraded; /* bears the mark */
+	uint8_t reset_flags; /* an answer by TCP with these flags */
+	uint32_t sequence, acknowledged;
+	uint8_t icmp_code[2]; /* an ICMP unreachable with this code, IPv4 and IPv6 */
+};
+
+/* A row runs in both families and over both underlays. */
+struct row {
+	const char *name;
+	const struct step *first; /* runs before and leaves state */
+	struct step step;
+	enum verdict verdict;
+	enum device redirect;
+	struct out out;
+	enum setting setting;
+	int family; /* 4 or 6 where it exists in one only */
+};
+
+struct row_table {
+	const struct row *rows;
+	size_t count;
+};
+
+extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "abi/addr.h"
+#include "frame.h"
+
+#include <stdbool.h>
+
+/*
+ * Where the packet tests play: one node with two pods, and whom they talk to. The objects are
+ * ordinary manifests (scene.yaml in scene.c); their rows are made by the compiler and written to
+ * the maps by the agent's own code, so a row of a test can only rest on what really ships.
+ */
+
+/* Who sends or receives. scene.c has the address of each in both families. */
+enum host {
+	HOST_NONE,
+	POD_A,
+	POD_B,
+	NOBODY, /* of this node's pod range, held by no pod */
+	OWN_ROUTER, /* what the node keeps of its own range */
+	OWN_NODE,
+	REMOTE_POD,
+	REMOTE_ROUTER,
+	REMOTE_NODE,
+	THIRD_POD, /* of the third node */
+	THIRD_NODE,
+	UNKNOWN_POD, /* of the cluster's range, but of no node */
+	OUTSIDE,
+	NEAR, /* outside, in a range that is not masqueraded */
+	LOOPBACK,
+	UNSPECIFIED,
+	MULTICAST,
+	BROADCAST, /* IPv6: all nodes */
+	LINK_LOCAL,
+	MAPPED, /* IPv6: ::ffff: and the address of POD_B; IPv4: that address itself */
+	HOST_MAX
+};
+
+/* The devices that the scene makes. */
+enum device { DEVICE_NONE, DEVICE_A, DEVICE_B, DEVICE_WIRE, DEVICE_TUNNEL, DEVICE_MAX };
+
+enum entry { FROM_POD, TO_POD, FROM_WIRE, FROM_TUNNEL, FROM_TUNNEL_BARE, TO_TUNNEL, ENTRY_MAX };
+
+/* What the node has been told. A row runs in the first one unless it says otherwise. */
+enum setting {
+	SETTING_VXLAN,
+	SETTING_DIRECT,
+	SETTING_NO_MASQUERADE,
+	SETTING_NOTHING, /* programs are there, rows not yet */
+	SETTING_MAX
+};
+
+struct addr host_addr(enum host host, int family);
+unsigned int device_index(enum device device);
+void device_mac(enum device device, bool of_pod, uint8_t mac[FRAME_MAC_SIZE]);
+
+/* Leaves the caller's network and mount namespaces for fresh ones with the devices in them. */
+void scene_enter(void);
+
+/* One load of the programs with the tables of one setting, nodes reached by IPv`underlay`. */
+void scene_load(enum setting setting, int underlay);
+void scene_unload(void);
+
+struct run {
+	enum entry entry;
+	enum device device;
+	uint32_t mark;
+	struct addr outer; /* FROM_TUNNEL: who sent it */
+	uint32_t vni;
+	const uint8_t *frame;
+	size_t length;
+};
+
+struct run_result {
+	uint32_t verdict; /* enum verdict */
+	uint32_t action; /* what the kernel would be told */
+	uint32_t redirect; /* device */
+	uint32_t mark;
+	uint8_t frame[FRAME_SIZE_MAX];
+	size_t length;
+};
+
+/* Runs one frame through one program. */
+void scene_run(const struct run *run, struct run_result *ret_result);
+/* Forgets flows and fragments, and what was counted; or the latter alone. */
+void scene_forget(void);
+void scene_forget_counts(void);
+/* How often `verdict` was counted at the hook of `entry`, and in all. */
+void scene_counts(enum entry entry, uint32_t verdict, uint64_t *ret_here, uint64_t *ret_all);
+/* Whether the table of drops has a row of this verdict, source and target. */
+bool scene_has_drop(uint32_t verdict, const struct addr *source, const struct addr *target);
+/* The mark that says "masquerade", in its mask. */
+uint32_t scene_masquerade(uint32_t mark);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "model/settings.h"
+#include "model/store.h"
+
+/* What the node of the scene has been told: by its settings file, and by the API server. */
+
+/* Three nodes; their InternalIPs of the `underlay` family come first. */
+void objects_read(int underlay, struct store *store);
+void settings_make(bool direct, bool masquerade, struct settings *settings);
