@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/attachments.h"
+#include "agent/objects.h"
+#include "base/loop.h"
+#include "compile/node.h"
+#include "ipam/pool.h"
+#include "linux/netlink.h"
+#include "linux/programs.h"
+#include "linux/tables.h"
+
+#include <limits.h>
+
+/*
+ * The node daemon: one thread, one loop. It holds no truth of its own: objects come from the
+ * directory, addresses from the records in /run, rows from the kernel. Whatever happens ends in
+ * reconcile(): wanted rows against held ones, and only the difference is applied.
+ */
+
+#define AGENT_FAMILIES 2
+
+struct control;
+struct links;
+
+struct agent {
+	struct settings settings;
+	char run_directory[PATH_MAX];
+	char attachments_directory[PATH_MAX];
+	char bpf_directory[PATH_MAX];
+	struct loop *loop;
+	struct netlink *netlink;
+	struct programs *programs;
+	struct tables tables;
+	struct objects objects;
+	struct attachments attachments;
+	struct pool pool[AGENT_FAMILIES]; /* size 0: this node has no range of the family */
+	struct facts facts;
+	struct problems problems; /* of the last reconcile */
+	struct control *control;
+	struct loop_timer retry;
+	struct loop_timer bury; /* deletes the links of removed pods in groups */
+	unsigned int dying_group; /* the group that links of removed pods are put into */
+	unsigned int dying_count; /* how many are in it */
+	int helper; /* answer pipe of the process that deletes links; -1: none runs */
+	int lock;
+	int ready_fd; /* -1: nobody waits, or told already */
+	bool ready;
+	uint64_t started_ns;
+	unsigned long reconciled, repaired; /* how often; how many rows differed after the first */
+	char last_error[ERR_TEXT_SIZE]; /* of reconcile; empty: none */
+};
+
+/* Descriptors that the loop waits for. */
+enum agent_ref { AGENT_REF_LISTEN, AGENT_REF_CONNECTION, AGENT_REF_OBJECTS, AGENT_REF_HELPER,
+	AGENT_REF_MAX };

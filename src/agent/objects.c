@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/objects.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#define OBJECTS_FILE_MAX (64L << 20)
+#define OBJECTS_EVENTS                                                                             \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_ATTRIB)
+
+int objects_open(struct objects *objects, const char *directory, struct err *err)
+{
+	objects->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (objects->inotify < 0)
+		return err_system(err, errno, "inotify");
+	if (inotify_add_watch(objects->inotify, directory, OBJECTS_EVENTS | IN_ONLYDIR) < 0)
+		return err_system(err, errno, "watching the objects in %s", directory);
+	snprintf(objects->directory, sizeof(objects->directory), "%s", directory);
+	return 0;
+}
+
+void objects_close(struct objects *objects)
+{
+	mem_close(&objects->inotify);
+	store_clear(&objects->store);
+	hash_clear(&objects->sources, free);
+	load_result_clear(&objects->result);
+}
+
+void objects_drain(struct objects *objects)
+{
+	char events[4096];
+
+	while (read(objects->inotify, events, sizeof(events)) > 0)
+		;
+}
+
+static bool file_is_of_objects(const char *name)
+{
+	const char *end = strrchr(name, '.');
+
+	return name[0] != '.' && end &&
+	       (strcmp(end, ".yaml") == 0 || strcmp(end, ".yml") == 0 || strcmp(end, ".json") == 0);
+}
+
+static int file_filter(const struct dirent *entry)
+{
+	return file_is_of_objects(entry->d_name);
+}
+
+static int file_read(int directory, const char *name, struct text *text)
+{
+	_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char buffer[65536];
+	struct stat stat;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode))
+		return -EINVAL;
+	if (stat.st_size > OBJECTS_FILE_MAX)
+		return -EFBIG;
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		text_append_bytes(text, buffer, (size_t)n);
+	return n < 0 ? -errno : 0;
+}
+
+static void objects_read_file(struct load_result *result, int directory, const char *name)
+{
+	_text_ struct text text = {0};
+	int r = file_read(directory, name, &text);
+
+	if (r == -ENOENT)
+		return; /* gone since the directory was listed */
+	if (r < 0) {
+		log_warning("%s cannot be read: %s", name, strerror(-r));
+		/* As malformed: what it said before stays in force. */
+		objects_load("{", 1, name, result);
+		return;
+	}
+	objects_load(text_string(&text), text.length, name, result);
+}
+
+static int objects_read_all(struct objects *objects, struct load_result *result, struct err *err)
+{
+	_close_ int directory = open(objects->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent **entries = NULL;
+	int count;
+
+	if (directory < 0)
+		return err_system(err, errno, "%s", objects->directory);
+	count = scandir(objects->directory, &entries, file_filter, alphasort);
+	if (count < 0)
+		return err_system(err, errno, "%s", objects->directory);
+	for (int i = 0; i < count; i++) {
+		objects_read_file(result, directory, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return 0;
+}
+
+/* Is there a refusal that the stored object, which no file holds any more, must outlive? */
+static bool refusal_protects(const struct load_result *result, const struct object *object,
+	const char *source)
+{
+	for (size_t i = 0; i < result->refusals.count; i++) {
+		const struct refusal *refusal = &result->refusals.list[i];
+
+		if (refusal->document == 0 && source && strcmp(refusal->source, source) == 0)
+			return true;
+		if (refusal->kind && refusal->name &&
+			strcmp(refusal->kind, kind_name(object->kind)) == 0 &&
+			strcmp(refusal->name, object->name) == 0 &&
+			(!object->namespace ||
+				strcmp(refusal->namespace ? refusal->namespace : "default",
+					object->namespace) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* Takes objects out of the store that no file holds any more. Returns whether there were any. */
+static bool objects_sweep(struct objects *objects, const struct hash *present)
+{
+	bool changed = false;
+
+	for (enum kind kind = 0; kind < KIND_MAX; kind++) {
+		const struct object *object;
+		size_t position = 0;
+
+		while ((object = store_next(&objects->store, kind, &position))) {
+			_free_ char *title = object_title(object);
+			struct object *gone;
+
+			if (hash_get(present, title) ||
+				refusal_protects(&objects->result, object,
+					hash_get(&objects->sources, title)))
+				continue;
+			free(hash_remove(&objects->sources, title));
+			gone = store_remove(&objects->store, kind, object->namespace, object->name);
+			object_free(&gone);
+			changed = true;
+		}
+	}
+	return changed;
+}
+
+/* Says what is refused and ignored, but not what was said at the last reading. */
+static void objects_report(const struct load_result *result, const struct load_result *before)
+{
+	_cleanup_(hash_cleanup) struct hash known = {0};
+	const struct hash_entry *entry;
+	size_t at = 0;
+
+	for (size_t i = 0; i < before->refusals.count; i++) {
+		_free_ char *text = refusal_text(&before->refusals.list[i]);
+
+		hash_put(&known, text, &known);
+	}
+	for (size_t i = 0; i < result->refusals.count; i++) {
+		_free_ char *text = refusal_text(&result->refusals.list[i]);
+
+		if (!hash_get(&known, text))
+			log_warning("refused: %s", text);
+	}
+	while ((entry = hash_next(&result->ignored, &at)))
+		if (!hash_get(&before->ignored, entry->key))
+			log_info("ignored: %s does not concern the network", entry->key);
+}
+
+int objects_read(struct objects *objects, struct err *err)
+{
+	_cleanup_(hash_cleanup) struct hash present = {0};
+	struct load_result before = objects->result;
+	bool changed = !objects->read_once;
+	int r;
+
+	objects->result = (struct load_result){0};
+	r = objects_read_all(objects, &objects->result, err);
+	if (r < 0) {
+		load_result_clear(&objects->result);
+		objects->result = before;
+		return r;
+	}
+	objects_report(&objects->result, &before);
+	for (size_t i = 0; i < objects->result.objects.count; i++) {
+		struct loaded *loaded = &objects->result.objects.list[i];
+		_free_ char *title = object_title(loaded->object);
+
+		hash_put(&present, title, &present);
+		free(hash_put(&objects->sources, title, mem_string(loaded->source)));
+		if (store_put(&objects->store, &loaded->object, NULL) != STORE_UNCHANGED)
+			changed = true;
+	}
+	if (objects_sweep(objects, &present))
+		changed = true;
+	load_result_clear(&before);
+	objects->read_once = true;
+	return changed;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compile/node.h"
+
+#include "abi/wire.h"
+#include "base/mem.h"
+#include "compile/overlap.h"
+#include "ipam/pool.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+struct compilation {
+	struct store *store;
+	const struct settings *settings;
+	const struct facts *facts;
+	const struct node *own;
+	struct rows *rows;
+	struct problems *problems;
+	struct settings_row row;
+};
+
+/* Each family's part of struct settings_row. */
+static unsigned int family_slot(enum family family)
+{
+	return family == FAMILY_IPV4 ? SETTINGS_IPV4 : SETTINGS_IPV6;
+}
+
+static struct addr length_mask(unsigned int length)
+{
+	struct addr ones;
+
+	memset(&ones, 0xff, sizeof(ones));
+	return addr_masked(&ones, length);
+}
+
+static void settings_range_set(struct settings_range *range, const struct prefix *prefix)
+{
+	range->first = prefix->addr;
+	range->mask = length_mask(prefix->length);
+}
+
+/* Matches no address: nothing masked to zero is all ones. */
+static void settings_range_never(struct settings_range *range)
+{
+	memset(&range->first, 0xff, sizeof(range->first));
+	memset(&range->mask, 0, sizeof(range->mask));
+}
+
+static void compile_settings_start(struct compilation *c)
+{
+	const struct settings *settings = c->settings;
+
+	for (unsigned int i = 0; i < SETTINGS_FAMILIES; i++)
+		settings_range_never(&c->row.own[i]);
+	for (unsigned int i = 0; i < SETTINGS_RANGES; i++) {
+		settings_range_never(&c->row.cluster[i]);
+		settings_range_never(&c->row.no_masquerade[i]);
+		if (i < settings->pod_ranges.count)
+			settings_range_set(&c->row.cluster[i], &settings->pod_ranges.range[i]);
+		if (i < settings->no_masquerade.count)
+			settings_range_set(
+				&c->row.no_masquerade[i], &settings->no_masquerade.range[i]);
+	}
+	c->row.tunnel_ifindex = c->facts->tunnel_ifindex;
+	c->row.mark = settings->mark;
+	c->row.mark_mask = settings->mark_mask;
+	c->row.masquerade = settings->masquerade;
+	c->row.tunnel_port = htons((uint16_t)settings->tunnel_port);
+	c->row.ready = 1;
+}
+
+/* 0, or -ENOSPC where the node's range has a length beyond what the programs try. */
+static int compile_length(struct compilation *c, const struct prefix *range)
+{
+	struct settings_length *lengths = c->row.lengths[family_slot(prefix_family(range))];
+
+	for (unsigned int i = 0; i < SETTINGS_LENGTHS; i++) {
+		if (lengths[i].length == range->length)
+			return 0;
+		if (lengths[i].length)
+			continue;
+		lengths[i].length = range->length;
+		lengths[i].mask = length_mask(range->length);
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static void compile_node_row(struct compilation *c, const struct addr *addr,
+	const struct node_row *row)
+{
+	rows_add(c->rows, TABLE_NODE, addr, row);
+}
+
+static void compile_route(struct compilation *c, const struct prefix *range,
+	const struct route_value *value)
+{
+	struct route_key key = {.first = range->addr, .length = range->length};
+
+	rows_add(c->rows, TABLE_ROUTE, &key, value);
+}
+
+/* This node's range: its router address on the tunnel device, and an end for what nobody holds. */
+static void compile_own_range(struct compilation *c, const struct prefix *range,
+	const struct addr *underlay)
+{
+	struct node_row row = {.underlay = *underlay, .flags = NODE_OWN | NODE_ROUTER};
+	struct route_value nobody = {.kind = ROUTE_KIND_PROHIBIT};
+	struct addr router = pool_node_address(range);
+	struct address_key key = {
+		.addr = router, .length = 128, .ifindex = c->facts->tunnel_ifindex};
+	struct address_value value = {0};
+
+	settings_range_set(&c->row.own[family_slot(prefix_family(range))], range);
+	compile_node_row(c, &router, &row);
+	rows_add(c->rows, TABLE_ADDRESS, &key, &value);
+	compile_route(c, range, &nobody);
+}
+
+static void compile_own(struct compilation *c)
+{
+	struct node_row row = {.flags = NODE_OWN | NODE_UNDERLAY};
+	const struct addr *first = NULL;
+
+	for (size_t i = 0; i < c->own->addresses.count; i++) {
+		const struct addr *addr = &c->own->addresses.list[i].addr;
+		unsigned int slot = family_slot(addr_family(addr));
+
+		if (c->own->addresses.list[i].type != NODE_ADDRESS_INTERNAL_IP)
+			continue;
+		if (!first)
+			first = addr;
+		if (!c->row.tunnel_source[slot].halves[0] && !c->row.tunnel_source[slot].halves[1])
+			c->row.tunnel_source[slot] = *addr;
+		row.underlay = *first;
+		compile_node_row(c, addr, &row);
+	}
+	for (enum family family = FAMILY_IPV4; family < FAMILY_MAX && first; family++) {
+		const struct prefix *range =
+			node_usable_range(c->store, c->settings, family, c->problems);
+
+		if (range)
+			compile_own_range(c, range, first);
+	}
+}
+
+/* Our ends of the tunnel meet in the first family of ours that the other node has too. */
+static const struct addr *node_underlay(const struct node *own, const struct node *node)
+{
+	for (size_t i = 0; i < own->addresses.count; i++) {
+		const struct addr *addr;
+
+		if (own->addresses.list[i].type != NODE_ADDRESS_INTERNAL_IP)
+			continue;
+		addr = node_internal_ip(node, addr_family(&own->addresses.list[i].addr));
+		if (addr)
+			return addr;
+	}
+	return NULL;
+}
+
+static const struct wire *facts_wire_to(const struct facts *facts, const struct addr *addr)
+{
+	for (unsigned int i = 0; i < facts->wire_count; i++)
+		for (unsigned int j = 0; j < facts->wire[i].subnet_count; j++)
+			if (prefix_contains(&facts->wire[i].subnet[j], addr))
+				return &facts->wire[i];
+	return NULL;
+}
+
+/*
+ * Fills how packets of `family` reach the node. Directly only over a neighbor: IPv4 may have an
+ * IPv6 neighbor (RFC 5549), the kernel sends no IPv6 to an IPv4 one.
+ */
+static void compile_way(struct compilation *c, const struct node *node, enum family family,
+	struct node_row *row)
+{
+	const struct addr *next = node_internal_ip(node, family);
+	const struct wire *wire;
+
+	row->route = NODE_ROUTE_TUNNEL;
+	if (c->settings->route != SETTINGS_ROUTE_DIRECT)
+		return;
+	if (!next && family == FAMILY_IPV4)
+		next = node_internal_ip(node, FAMILY_IPV6);
+	wire = next ? facts_wire_to(c->facts, next) : NULL;
+	if (!wire || !wire->ethernet)
+		return;
+	row->route = NODE_ROUTE_WIRE;
+	row->next = *next;
+	row->ifindex = wire->ifindex;
+}
+
+/* The source of the node's own packets to pods behind the tunnel: its address, or its router's. */
+static struct addr own_source(const struct compilation *c, enum family family)
+{
+	const struct addr *addr = node_internal_ip(c->own, family);
+	struct addr none = {0};
+
+	if (addr)
+		return *addr;
+	for (size_t i = 0; i < c->own->ranges.count; i++)
+		if (prefix_family(&c->own->ranges.list[i]) == family)
+			return pool_node_address(&c->own->ranges.list[i]);
+	return none;
+}
+
+static void compile_range(struct compilation *c, const struct node *node,
+	const struct prefix *range, const struct addr *underlay)
+{
+	struct range_key key = {.first = range->addr, .length = range->length};
+	struct node_row row = {.underlay = *underlay};
+	struct route_value route = {.kind = ROUTE_KIND_UNICAST};
+	enum family family = prefix_family(range);
+
+	compile_way(c, node, family, &row);
+	if (row.route == NODE_ROUTE_WIRE) {
+		route.gateway = row.next;
+		route.ifindex = row.ifindex;
+	} else {
+		route.ifindex = c->facts->tunnel_ifindex;
+		route.source = own_source(c, family);
+	}
+	rows_add(c->rows, TABLE_RANGE, &key, &row);
+	compile_route(c, range, &route);
+}
+
+static void compile_remote(struct compilation *c, const struct node *node)
+{
+	const struct addr *underlay = node_underlay(c->own, node);
+	_free_ char *name = object_title(&node->object);
+
+	if (!underlay) {
+		problems_add(c->problems, name, true,
+			"status.addresses has no InternalIP of a family that this node has too; "
+			"its pods cannot be reached");
+		return;
+	}
+	for (size_t i = 0; i < node->addresses.count; i++) {
+		const struct addr *addr = &node->addresses.list[i].addr;
+		struct node_row row = {.underlay = *underlay, .flags = NODE_UNDERLAY};
+
+		if (node->addresses.list[i].type != NODE_ADDRESS_INTERNAL_IP)
+			continue;
+		compile_way(c, node, addr_family(addr), &row);
+		compile_node_row(c, addr, &row);
+	}
+	for (size_t i = 0; i < node->ranges.count; i++) {
+		if (!range_is_usable(c->store, c->settings, node, &node->ranges.list[i], c->problems))
+			continue;
+		if (compile_length(c, &node->ranges.list[i]) < 0)
+			problems_add(c->problems, name, true,
+				"spec.podCIDRs[%zu]: more than %d different lengths of ranges in "
+				"one family; give all nodes ranges of one length",
+				i, SETTINGS_LENGTHS);
+		else
+			compile_range(c, node, &node->ranges.list[i], underlay);
+	}
+}
+
+void compile_nodes(struct store *store, const struct settings *settings,
+	const struct facts *facts, struct rows *rows, struct problems *problems)
+{
+	struct compilation c = {.store = store,
+		.settings = settings,
+		.facts = facts,
+		.own = store_own_node(store, settings),
+		.rows = rows,
+		.problems = problems};
+	const struct object *object;
+	size_t position = 0;
+	__u32 only = 0;
+
+	if (!c.own)
+		return;
+	compile_settings_start(&c);
+	compile_own(&c);
+	while ((object = store_next(store, KIND_NODE, &position)))
+		if (object_node_const(object) != c.own)
+			compile_remote(&c, object_node_const(object));
+	check_cluster(store, settings, c.own, problems);
+	rows_add(rows, TABLE_SETTINGS, &only, &c.row);
+}

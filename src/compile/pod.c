@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compile/pod.h"
+
+#include <string.h>
+
+void compile_attachment(const struct attachment *attachment, struct rows *rows)
+{
+	struct pod_row pod = {.ifindex = attachment->ifindex, .added_ns = attachment->added_ns};
+	struct route_value route = {.kind = ROUTE_KIND_UNICAST, .ifindex = attachment->ifindex};
+	struct neighbor_value neighbor = {0};
+
+	memcpy(pod.mac, attachment->mac, sizeof(pod.mac));
+	memcpy(pod.host_mac, attachment->host_mac, sizeof(pod.host_mac));
+	memcpy(neighbor.mac, attachment->mac, sizeof(neighbor.mac));
+	for (__u32 i = 0; i < attachment->address_count; i++) {
+		const struct addr *addr = &attachment->addresses[i];
+		struct route_key route_key = {.first = *addr, .length = 128};
+		struct neighbor_key neighbor_key = {.addr = *addr, .ifindex = attachment->ifindex};
+
+		rows_add(rows, TABLE_NEIGHBOR, &neighbor_key, &neighbor);
+		rows_add(rows, TABLE_ROUTE, &route_key, &route);
+		rows_add(rows, TABLE_POD, addr, &pod);
+	}
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compile/rows.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+const struct table_info table_infos[TABLE_MAX] = {
+	[TABLE_ADDRESS] = {"address", NULL, sizeof(struct address_key), sizeof(struct address_value)},
+	[TABLE_ROUTE] = {"route", NULL, sizeof(struct route_key), sizeof(struct route_value)},
+	[TABLE_NEIGHBOR] = {"neighbor", NULL, sizeof(struct neighbor_key),
+		sizeof(struct neighbor_value)},
+	[TABLE_NODE] = {"node", "pw_node", sizeof(struct addr), sizeof(struct node_row)},
+	[TABLE_RANGE] = {"range", "pw_range", sizeof(struct range_key), sizeof(struct node_row)},
+	[TABLE_POD] = {"pod", "pw_pod", sizeof(struct addr), sizeof(struct pod_row)},
+	[TABLE_SETTINGS] = {"settings", "pw_settings", sizeof(__u32), sizeof(struct settings_row)},
+};
+
+void rows_add(struct rows *rows, enum table table, const void *key, const void *value)
+{
+	const struct table_info *info = &table_infos[table];
+	struct row *row;
+
+	rows->row = mem_grow(rows->row, &rows->capacity, rows->count + 1, sizeof(*rows->row));
+	row = &rows->row[rows->count++];
+	row->table = table;
+	row->key = mem_new(1, info->key_size + info->value_size);
+	row->value = (char *)row->key + info->key_size;
+	memcpy(row->key, key, info->key_size);
+	memcpy(row->value, value, info->value_size);
+}
+
+static int row_compare(const void *left, const void *right)
+{
+	const struct row *a = left, *b = right;
+
+	if (a->table != b->table)
+		return a->table < b->table ? -1 : 1;
+	return memcmp(a->key, b->key, table_infos[a->table].key_size);
+}
+
+/* Stable, so that "the first added stays" means something; rows come nearly sorted. */
+static void rows_merge_sort(struct row *row, struct row *scratch, size_t count)
+{
+	size_t half = count / 2, left = 0, right = half, at = 0;
+
+	if (count < 2)
+		return;
+	rows_merge_sort(row, scratch, half);
+	rows_merge_sort(row + half, scratch, count - half);
+	while (left < half && right < count)
+		scratch[at++] = row_compare(&row[right], &row[left]) < 0 ? row[right++]
+									 : row[left++];
+	while (left < half)
+		scratch[at++] = row[left++];
+	while (right < count)
+		scratch[at++] = row[right++];
+	memcpy(row, scratch, count * sizeof(*row));
+}
+
+void rows_sort(struct rows *rows)
+{
+	_free_ struct row *scratch = mem_new(rows->count, sizeof(*scratch));
+	size_t kept = 0;
+
+	rows_merge_sort(rows->row, scratch, rows->count);
+	for (size_t i = 0; i < rows->count; i++) {
+		if (kept && row_compare(&rows->row[kept - 1], &rows->row[i]) == 0)
+			free(rows->row[i].key);
+		else
+			rows->row[kept++] = rows->row[i];
+	}
+	rows->count = kept;
+}
+
+void rows_clear(struct rows *rows)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		free(rows->row[i].key);
+	free(rows->row);
+	*rows = (struct rows){0};
+}
+
+const struct row *rows_find(const struct rows *rows, enum table table, const void *key)
+{
+	struct row wanted = {.table = table, .key = (void *)key};
+
+	if (!rows->count)
+		return NULL;
+	return bsearch(&wanted, rows->row, rows->count, sizeof(*rows->row), row_compare);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "linux/programs.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "layout.h"
+#include "pod.skel.h"
+#include "tunnel.skel.h"
+#include "wire.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* linux/bpf.h of Debian 12 is older than TCX. */
+#define BPF_TCX_INGRESS_ 46
+#define BPF_TCX_EGRESS_ 47
+
+struct programs {
+	struct pod_bpf *pod;
+	struct wire_bpf *wire;
+	struct wire_bpf *wire_bare;
+	struct tunnel_bpf *tunnel;
+	char links[PATH_MAX];
+	int fd[PROGRAM_MAX]; /* borrowed from the objects above */
+};
+
+static const char *const program_names[] = {
+	[PROGRAM_FROM_POD] = "from_pod",
+	[PROGRAM_TO_POD] = "to_pod",
+	[PROGRAM_FROM_WIRE] = "from_wire",
+	[PROGRAM_FROM_WIRE_BARE] = "from_wire_bare",
+	[PROGRAM_FROM_TUNNEL] = "from_tunnel",
+	[PROGRAM_TO_TUNNEL] = "to_tunnel",
+};
+_Static_assert(ARRAY_SIZE(program_names) == PROGRAM_MAX, "a name for each program");
+
+const char *program_name(enum program program)
+{
+	return program_names[program];
+}
+
+int programs_fd(const struct programs *programs, enum program program)
+{
+	return programs->fd[program];
+}
+
+const char *programs_table_directory(const char *directory)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, LAYOUT_HASH);
+	return path;
+}
+
+/* libbpf explains at length why a load failed; that is what a bug report needs. */
+static int programs_libbpf_print(enum libbpf_print_level level, const char *format, va_list list)
+{
+	_free_ char *text = NULL;
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	text = mem_vformat(format, list);
+	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		log_warning("%s", line);
+	}
+	return 0;
+}
+
+/* Every table is pinned by its name: the first object that loads makes it, the others share it. */
+static int programs_share_tables(
+	struct bpf_object *object, const char *tables, unsigned int flow_entries, struct err *err)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		_free_ char *path = mem_format("%s/%s", tables, bpf_map__name(map));
+		_close_ int pinned = -1;
+		struct bpf_map_info info = {0};
+		__u32 size = sizeof(info);
+
+		if (bpf_map__is_internal(map))
+			continue;
+		if (bpf_map__set_pin_path(map, path) < 0)
+			return err_system(err, errno, "table %s", bpf_map__name(map));
+		if (strcmp(bpf_map__name(map), "pw_flow") == 0)
+			bpf_map__set_max_entries(map, flow_entries);
+		/* A table that lives keeps its size: its flows are worth more than a setting. */
+		pinned = bpf_obj_get(path);
+		if (pinned >= 0 && bpf_obj_get_info_by_fd(pinned, &info, &size) == 0)
+			bpf_map__set_max_entries(map, info.max_entries);
+	}
+	return 0;
+}
+
+static int programs_load_object(struct bpf_object *object, const char *what, const char *tables,
+	unsigned int flow_entries, struct err *err)
+{
+	int r = programs_share_tables(object, tables, flow_entries, err);
+
+	if (r < 0)
+		return r;
+	r = bpf_object__load(object);
+	if (r < 0)
+		return err_system(err, -r,
+			"the kernel refused the %s programs (its reasons are in the log)", what);
+	return 0;
+}
+
+static int programs_load_all(struct programs *programs, const char *tables,
+	unsigned int flow_entries, struct err *err)
+{
+	int r;
+
+	programs->pod = pod_bpf__open();
+	programs->wire = wire_bpf__open();
+	programs->wire_bare = wire_bpf__open();
+	programs->tunnel = tunnel_bpf__open();
+	if (!programs->pod || !programs->wire || !programs->wire_bare || !programs->tunnel)
+		return err_system(err, errno, "opening the programs built into this binary");
+	programs->wire_bare->rodata->packet_l2 = 0;
+	r = programs_load_object(programs->pod->obj, "pod", tables, flow_entries, err);
+	if (r == 0)
+		r = programs_load_object(programs->wire->obj, "wire", tables, flow_entries, err);
+	if (r == 0)
+		r = programs_load_object(
+			programs->wire_bare->obj, "wire", tables, flow_entries, err);
+	if (r == 0)
+		r = programs_load_object(
+			programs->tunnel->obj, "tunnel", tables, flow_entries, err);
+	if (r < 0)
+		return r;
+	programs->fd[PROGRAM_FROM_POD] = bpf_program__fd(programs->pod->progs.from_pod);
+	programs->fd[PROGRAM_TO_POD] = bpf_program__fd(programs->pod->progs.to_pod);
+	programs->fd[PROGRAM_FROM_WIRE] = bpf_program__fd(programs->wire->progs.from_wire);
+	programs->fd[PROGRAM_FROM_WIRE_BARE] =
+		bpf_program__fd(programs->wire_bare->progs.from_wire);
+	programs->fd[PROGRAM_FROM_TUNNEL] = bpf_program__fd(programs->tunnel->progs.from_tunnel);
+	programs->fd[PROGRAM_TO_TUNNEL] = bpf_program__fd(programs->tunnel->progs.to_tunnel);
+	return 0;
+}
+
+/* Owned by the agent's own user, who pins and unpins there once it has dropped its privileges. */
+static int programs_make_directory(const char *path, unsigned int user, struct err *err)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_system(err, errno, "%s", path);
+	if (chown(path, user, user) < 0)
+		return err_system(err, errno, "giving %s to user %u", path, user);
+	return 0;
+}
+
+int programs_load(
+	const struct programs_options *options, struct programs **ret_programs, struct err *err)
+{
+	_cleanup_(programs_free) struct programs *programs = mem_new(1, sizeof(*programs));
+	const char *tables = programs_table_directory(options->directory);
+	int r;
+
+	libbpf_set_print(programs_libbpf_print);
+	snprintf(programs->links, sizeof(programs->links), "%s/links", options->directory);
+	r = programs_make_directory(tables, options->user, err);
+	if (r == 0)
+		r = programs_make_directory(programs->links, options->user, err);
+	if (r == 0)
+		r = programs_load_all(programs, tables, options->flow_entries, err);
+	if (r < 0)
+		return r;
+	*ret_programs = TAKE_PTR(programs);
+	return 0;
+}
+
+void programs_free(struct programs **programs)
+{
+	if (!*programs)
+		return;
+	pod_bpf__destroy((*programs)->pod);
+	wire_bpf__destroy((*programs)->wire);
+	wire_bpf__destroy((*programs)->wire_bare);
+	tunnel_bpf__destroy((*programs)->tunnel);
+	free(*programs);
+	*programs = NULL;
+}
+
+/* 0: the pinned link runs the program now; else it must be made anew. */
+static int programs_take_over(const char *path, int program)
+{
+	_close_ int link = bpf_obj_get(path);
+
+	if (link < 0)
+		return -ENOENT;
+	if (bpf_link_update(link, program, NULL) == 0)
+		return 0;
+	unlink(path); /* its device has gone */
+	return -ENOLINK;
+}
+
+int programs_attach(const struct programs *programs, enum program program,
+	enum program_direction direction, const char *device, unsigned int ifindex,
+	struct err *err)
+{
+	_free_ char *path = mem_format("%s/%s:%s:%u", programs->links, program_names[program], device,
+		ifindex);
+	int hook = direction == PROGRAM_INGRESS ? BPF_TCX_INGRESS_ : BPF_TCX_EGRESS_;
+	_close_ int link = -1;
+
+	if (programs_take_over(path, programs->fd[program]) == 0)
+		return 0;
+	link = bpf_link_create(
+		programs->fd[program], (int)ifindex, (enum bpf_attach_type)hook, NULL);
+	if (link < 0)
+		return err_system(err, errno, "attaching %s to %s", program_names[program], device);
+	if (bpf_obj_pin(link, path) < 0)
+		return err_system(err, errno, "pinning the link at %s", path);
+	return 0;
+}
+
+void programs_detach(const char *directory, int (*keep)(const char *link, void *context),
+	void *context)
+{
+	_free_ char *links = mem_format("%s/links", directory);
+	DIR *entries = opendir(links);
+	struct dirent *entry;
+
+	if (!entries)
+		return;
+	while ((entry = readdir(entries))) {
+		if (entry->d_name[0] == '.' || (keep && keep(entry->d_name, context)))
+			continue;
+		unlinkat(dirfd(entries), entry->d_name, 0);
+	}
+	closedir(entries);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * The packet path's programs: loaded in every variant before the agent gives up its privileges
+ * (without CAP_PERFMON the verifier more than doubles the cost per packet), attached later.
+ *
+ * Tables are pinned in BPFDIR/LAYOUT, links in BPFDIR/links. What is pinned is taken over: the
+ * tables keep their rows, the links change their program without a gap.
+ */
+
+struct programs;
+
+enum program {
+	PROGRAM_FROM_POD,
+	PROGRAM_TO_POD,
+	PROGRAM_FROM_WIRE,
+	PROGRAM_FROM_WIRE_BARE, /* for a device without Ethernet header */
+	PROGRAM_FROM_TUNNEL,
+	PROGRAM_TO_TUNNEL,
+	PROGRAM_MAX
+};
+
+enum program_direction { PROGRAM_INGRESS, PROGRAM_EGRESS };
+
+struct programs_options {
+	const char *directory; /* a mounted bpffs */
+	unsigned int user; /* who owns what is pinned */
+	unsigned int flow_entries; /* of a table that is made anew */
+};
+
+/* Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON. */
+int programs_load(
+	const struct programs_options *options, struct programs **ret_programs, struct err *err);
+void programs_free(struct programs **programs);
+int programs_fd(const struct programs *programs, enum program program);
+const char *program_name(enum program program);
+
+/*
+ * Attaches by a TCX link that stays when the agent ends. A link that is there already gets the
+ * new program; one whose device has gone is made anew. A new link costs 9-32 ms (RCU).
+ */
+int programs_attach(const struct programs *programs, enum program program,
+	enum program_direction direction, const char *device, unsigned int ifindex,
+	struct err *err);
+
+/* Removes the links on devices that `keep` refuses; NULL: all. */
+void programs_detach(const char *directory, int (*keep)(const char *link, void *context),
+	void *context);
+
+/* BPFDIR/LAYOUT, in a static buffer. */
+const char *programs_table_directory(const char *directory);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "linux/tables.h"
+
+#include "base/mem.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#define TABLES_KEY_MAX 64 /* more than any key of a map has */
+
+static int tables_open_one(const char *directory, const char *map, int *ret_fd, struct err *err)
+{
+	_free_ char *path = mem_format("%s/%s", directory, map);
+	int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return err_system(err, errno, "opening the table pinned at %s", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+int tables_open(const char *directory, struct tables *ret_tables, struct err *err)
+{
+	_cleanup_(tables_close) struct tables tables = {.count = -1, .drop = -1, .flow = -1};
+	int r;
+
+	for (int i = 0; i < TABLE_MAX; i++)
+		tables.fd[i] = -1;
+	for (int i = 0; i < TABLE_MAX; i++) {
+		if (!table_infos[i].map)
+			continue;
+		r = tables_open_one(directory, table_infos[i].map, &tables.fd[i], err);
+		if (r < 0)
+			return r;
+	}
+	r = tables_open_one(directory, "pw_count", &tables.count, err);
+	if (r == 0)
+		r = tables_open_one(directory, "pw_drop", &tables.drop, err);
+	if (r == 0)
+		r = tables_open_one(directory, "pw_flow", &tables.flow, err);
+	if (r < 0)
+		return r;
+	*ret_tables = tables;
+	for (int i = 0; i < TABLE_MAX; i++)
+		tables.fd[i] = -1;
+	tables.count = tables.drop = tables.flow = -1;
+	return 0;
+}
+
+void tables_close(struct tables *tables)
+{
+	for (int i = 0; i < TABLE_MAX; i++)
+		mem_close(&tables->fd[i]);
+	mem_close(&tables->count);
+	mem_close(&tables->drop);
+	mem_close(&tables->flow);
+}
+
+static int tables_read_one(int fd, enum table table, struct rows *rows, struct err *err)
+{
+	const struct table_info *info = &table_infos[table];
+	_free_ void *value = mem_new(1, info->value_size);
+	unsigned char key[TABLES_KEY_MAX], next[TABLES_KEY_MAX];
+	const void *from = NULL;
+
+	while (bpf_map_get_next_key(fd, from, next) == 0) {
+		memcpy(key, next, info->key_size);
+		from = key;
+		if (bpf_map_lookup_elem(fd, key, value) == 0)
+			rows_add(rows, table, key, value);
+	}
+	if (errno != ENOENT)
+		return err_system(err, errno, "reading the table %s", info->map);
+	return 0;
+}
+
+int tables_read(const struct tables *tables, struct rows *rows, struct err *err)
+{
+	for (int i = 0; i < TABLE_MAX; i++) {
+		int r = tables->fd[i] < 0
+				? 0
+				: tables_read_one(tables->fd[i], (enum table)i, rows, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int tables_apply(const struct tables *tables, const struct difference *difference, struct err *err)
+{
+	const struct row *row = difference->row;
+	const struct table_info *info = &table_infos[row->table];
+	int fd = tables->fd[row->table];
+
+	if (difference->change == CHANGE_REMOVE) {
+		/* An array's row cannot go; the settings' one is only ever replaced. */
+		if (bpf_map_delete_elem(fd, row->key) < 0 && errno != ENOENT && errno != EINVAL)
+			return err_system(err, errno, "removing a row of the table %s", info->map);
+		return 0;
+	}
+	if (bpf_map_update_elem(fd, row->key, row->value, BPF_ANY) < 0)
+		return err_system(err, errno, "writing a row of the table %s%s", info->map,
+			errno == E2BIG ? " (it is full)" : "");
+	return 0;
+}
+
+int tables_read_counts(const struct tables *tables,
+	void (*each)(const struct table_count *count, void *context), void *context,
+	struct err *err)
+{
+	int processors = libbpf_num_possible_cpus();
+	_free_ struct count_row *values = NULL;
+
+	if (processors < 0)
+		return err_system(err, -processors, "counting the processors");
+	values = mem_new((size_t)processors, sizeof(*values));
+	for (__u32 index = 0; index < HOOK_MAX * VERDICT_MAX; index++) {
+		struct table_count count = {
+			.hook = (enum hook)(index / VERDICT_MAX), .verdict = index % VERDICT_MAX};
+
+		if (bpf_map_lookup_elem(tables->count, &index, values) < 0)
+			return err_system(err, errno, "reading the table pw_count");
+		for (int i = 0; i < processors; i++) {
+			count.sum.packets += values[i].packets;
+			count.sum.bytes += values[i].bytes;
+		}
+		if (count.sum.packets)
+			each(&count, context);
+	}
+	return 0;
+}
+
+int tables_read_drops(const struct tables *tables,
+	void (*each)(const struct drop_key *key, const struct drop_row *row, void *context),
+	void *context, struct err *err)
+{
+	struct drop_key key, next;
+	const void *from = NULL;
+	struct drop_row row;
+
+	while (bpf_map_get_next_key(tables->drop, from, &next) == 0) {
+		key = next;
+		from = &key;
+		if (bpf_map_lookup_elem(tables->drop, &key, &row) == 0)
+			each(&key, &row, context);
+	}
+	if (errno != ENOENT)
+		return err_system(err, errno, "reading the table pw_drop");
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "abi/event.h"
+#include "abi/verdict.h"
+#include "base/err.h"
+#include "compile/diff.h"
+#include "compile/rows.h"
+
+/* The pinned tables, as rows. The agent finds them by their pins: listing by id takes SYS_ADMIN. */
+
+struct tables {
+	int fd[TABLE_MAX]; /* -1 for a table of the kernel's own */
+	int count;
+	int drop;
+	int flow;
+};
+
+/* `directory` holds the pins of one layout. */
+int tables_open(const char *directory, struct tables *ret_tables, struct err *err);
+void tables_close(struct tables *tables);
+
+/* Appends every row of the maps to `rows`; the caller sorts. */
+int tables_read(const struct tables *tables, struct rows *rows, struct err *err);
+/* Applies one difference of a map. Removing what is gone is no error. */
+int tables_apply(const struct tables *tables, const struct difference *difference, struct err *err);
+
+struct table_count {
+	enum hook hook;
+	unsigned int verdict;
+	struct count_row sum; /* over all processors */
+};
+
+/* Calls back for each verdict that has counted anything. */
+int tables_read_counts(const struct tables *tables,
+	void (*each)(const struct table_count *count, void *context), void *context,
+	struct err *err);
+int tables_read_drops(const struct tables *tables,
+	void (*each)(const struct drop_key *key, const struct drop_row *row, void *context),
+	void *context, struct err *err);
