@@ -40,6 +40,8 @@ struct json_at {
 };
 
 struct json_at json_root(json_t *tree);
+/* Frames below one; their value is NULL where the tree has nothing there. */
+struct json_at json_member(const struct json_at *object, const char *key);
 struct json_at json_element(const struct json_at *array, size_t index);
 
 enum json_presence { JSON_OPTIONAL, JSON_REQUIRED };

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/yaml_scalar.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum yaml_word { YAML_TRUE, YAML_FALSE, YAML_NULL, YAML_NO_NUMBER };
+
+static const struct {
+	const char *text;
+	enum yaml_word word;
+} yaml_words[] = {
+	{ "y", YAML_TRUE }, { "Y", YAML_TRUE }, { "yes", YAML_TRUE }, { "Yes", YAML_TRUE },
+	{ "YES", YAML_TRUE }, { "on", YAML_TRUE }, { "On", YAML_TRUE }, { "ON", YAML_TRUE },
+	{ "true", YAML_TRUE }, { "True", YAML_TRUE }, { "TRUE", YAML_TRUE },
+	{ "n", YAML_FALSE }, { "N", YAML_FALSE }, { "no", YAML_FALSE }, { "No", YAML_FALSE },
+	{ "NO", YAML_FALSE }, { "off", YAML_FALSE }, { "Off", YAML_FALSE }, { "OFF", YAML_FALSE },
+	{ "false", YAML_FALSE }, { "False", YAML_FALSE }, { "FALSE", YAML_FALSE },
+	{ "", YAML_NULL }, { "~", YAML_NULL }, { "null", YAML_NULL }, { "Null", YAML_NULL },
+	{ "NULL", YAML_NULL },
+	{ ".nan", YAML_NO_NUMBER }, { ".NaN", YAML_NO_NUMBER }, { ".NAN", YAML_NO_NUMBER },
+	{ ".inf", YAML_NO_NUMBER }, { ".Inf", YAML_NO_NUMBER }, { ".INF", YAML_NO_NUMBER },
+	{ "+.inf", YAML_NO_NUMBER }, { "+.Inf", YAML_NO_NUMBER }, { "+.INF", YAML_NO_NUMBER },
+	{ "-.inf", YAML_NO_NUMBER }, { "-.Inf", YAML_NO_NUMBER }, { "-.INF", YAML_NO_NUMBER },
+};
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Behind the digits at `at`. */
+static const char *skip_digits(const char *at)
+{
+	while (is_digit(*at))
+		at++;
+	return at;
+}
+
+/* [-+]? ( .digits | digits [. digits?] ) ( [eE] [-+]? digits )? */
+static bool yaml_looks_real(const char *at)
+{
+	const char *digits;
+
+	at += *at == '-' || *at == '+';
+	digits = at;
+	at = skip_digits(at);
+	if (*at == '.') {
+		const char *fraction = at + 1;
+
+		at = skip_digits(fraction);
+		if (at == fraction && fraction - 1 == digits)
+			return false;
+	} else if (at == digits) {
+		return false;
+	}
+	if (*at == 'e' || *at == 'E') {
+		at++;
+		at += *at == '-' || *at == '+';
+		if (!is_digit(*at))
+			return false;
+		at = skip_digits(at);
+	}
+	return *at == '\0';
+}
+
+/* The base that a prefix says, with *text moved behind it: 0x 0o 0b, or an octal 0. */
+static int yaml_base(const char **text)
+{
+	const char *at = *text;
+	int base;
+
+	if (at[0] != '0' || at[1] == '\0')
+		return 10;
+	switch (at[1]) {
+	case 'x':
+	case 'X':
+		base = 16;
+		break;
+	case 'o':
+	case 'O':
+		base = 8;
+		break;
+	case 'b':
+	case 'B':
+		base = 2;
+		break;
+	default:
+		*text = at + 1;
+		return 8;
+	}
+	*text = at + 2;
+	return base;
+}
+
+enum yaml_integer { INTEGER_NONE, INTEGER_FITS, INTEGER_UNSIGNED };
+
+static enum yaml_integer yaml_read_integer(const char *text, int64_t *ret_value)
+{
+	bool negative = *text == '-';
+	unsigned long long value;
+	char *end;
+	int base;
+
+	text += *text == '-' || *text == '+';
+	base = yaml_base(&text);
+	/* strtoull would take a second sign, spaces and a second prefix. */
+	if (!is_digit(*text) && !(base == 16 && strchr("abcdefABCDEF", *text) && *text))
+		return INTEGER_NONE;
+	if (base == 16 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		return INTEGER_NONE;
+	errno = 0;
+	value = strtoull(text, &end, base);
+	if (errno || *end)
+		return INTEGER_NONE;
+	if (value > (uint64_t)INT64_MAX + negative)
+		return negative ? INTEGER_NONE : INTEGER_UNSIGNED;
+	*ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
+	return INTEGER_FITS;
+}
+
+/* A whole number stays one, so that 1e3 can be a port: the API server's decoder sees "1000". */
+static int yaml_read_real(const char *text, json_t **ret_value, struct err *err)
+{
+	double value = strtod(text, NULL);
+
+	if (!isfinite(value))
+		return err_set(err, EINVAL, "%s is no number that JSON can hold", text);
+	if (value > -0x1p53 && value < 0x1p53 && (double)(int64_t)value == value)
+		*ret_value = json_integer((json_int_t)value);
+	else
+		*ret_value = json_real(value);
+	return 0;
+}
+
+static json_t *yaml_word_value(enum yaml_word word)
+{
+	return word == YAML_TRUE ? json_true() : word == YAML_FALSE ? json_false() : json_null();
+}
+
+int yaml_scalar_resolve(const char *scalar, json_t **ret_value, struct err *err)
+{
+	_free_ char *plain = NULL;
+	int64_t integer;
+	size_t used = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(yaml_words); i++) {
+		if (strcmp(scalar, yaml_words[i].text) != 0)
+			continue;
+		if (yaml_words[i].word == YAML_NO_NUMBER)
+			return err_set(err, EINVAL, "%s is no number that JSON can hold", scalar);
+		*ret_value = yaml_word_value(yaml_words[i].word);
+		return 0;
+	}
+	*ret_value = NULL;
+	if (is_digit(*scalar) || *scalar == '-' || *scalar == '+' || *scalar == '.') {
+		/* Underscores may stand anywhere in a number that begins with a digit or sign. */
+		plain = mem_string(scalar);
+		for (const char *at = scalar; *at; at++)
+			if (*at != '_' || *scalar == '.')
+				plain[used++] = *at;
+		plain[used] = '\0';
+		switch (yaml_read_integer(plain, &integer)) {
+		case INTEGER_FITS:
+			*ret_value = json_integer(integer);
+			return 0;
+		case INTEGER_UNSIGNED:
+			return err_set(err, EINVAL, "%s does not fit 64 bits with a sign", scalar);
+		case INTEGER_NONE:
+			if (yaml_looks_real(plain))
+				return yaml_read_real(plain, ret_value, err);
+		}
+	}
+	*ret_value = json_string(scalar);
+	if (!*ret_value)
+		return err_set(err, EINVAL, "a scalar is no UTF-8");
+	return 0;
+}
