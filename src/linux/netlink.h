@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+
+#include <libmnl/libmnl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * NETLINK_ROUTE. All that changes something is appended to a batch (link.h, address.h, route.h,
+ * neighbor.h, qdisc.h) and sent with few system calls; the kernel answers each message, and the
+ * answer to the failing one is found by its description. All that reads is a dump.
+ *
+ * A socket acts in the network namespace that it was opened in, whoever uses it, so one handed
+ * over by the plugin configures a pod without entering its namespace.
+ */
+struct netlink;
+
+int netlink_open(struct netlink **ret_netlink, struct err *err);
+/* Takes over `fd` on success: a NETLINK_ROUTE socket, else -EINVAL. */
+int netlink_adopt(int fd, struct netlink **ret_netlink, struct err *err);
+void netlink_close(struct netlink **netlink);
+
+#define NETLINK_WHAT_SIZE 120
+
+/* What counts as done already, by message. */
+enum netlink_tolerate {
+	NETLINK_TOLERATE_NOTHING = 0,
+	NETLINK_MAY_BE_MISSING = 1 << 0, /* ENOENT, ENODEV, ESRCH, EADDRNOTAVAIL are success */
+	NETLINK_MAY_EXIST = 1 << 1, /* EEXIST is success */
+};
+
+struct netlink_message {
+	size_t offset; /* in the batch's data */
+	unsigned int tolerate; /* enum netlink_tolerate */
+	int result; /* of the commit: 0 or a negative errno; -EINPROGRESS before */
+	char what[NETLINK_WHAT_SIZE]; /* "route 10.1.0.0/24" */
+};
+
+/* All zeroes is an empty batch. Clear it before it is used again. */
+struct netlink_batch {
+	char *data;
+	size_t length, capacity;
+	struct netlink_message *message;
+	size_t count, message_capacity;
+};
+
+#define _netlink_batch_ __attribute__((cleanup(netlink_batch_clear)))
+
+/*
+ * Appends a message and its family header, zeroed; the caller fills it and puts attributes by
+ * netlink_put_*, NETLINK_MESSAGE_SIZE bytes in all, before it begins another one. For the files
+ * of this folder. `flags`: NLM_F_CREATE, NLM_F_REPLACE, NLM_F_EXCL.
+ */
+#define NETLINK_MESSAGE_SIZE 2048
+struct nlmsghdr *netlink_begin(struct netlink_batch *batch, int type, int flags,
+	unsigned int tolerate, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void *netlink_header(struct netlink_batch *batch, struct nlmsghdr *message, size_t size);
+/* Closes the message that was begun last. */
+void netlink_end(struct netlink_batch *batch, struct nlmsghdr *message);
+void netlink_batch_clear(struct netlink_batch *batch);
+
+/*
+ * Sends all messages in order. The kernel goes on after one that it refuses, and so do we: each
+ * message's `result` tells. Returns 0, or the first failure: its description, what the kernel
+ * says about it, and how many others failed. An empty batch is success.
+ */
+int netlink_commit(struct netlink *netlink, struct netlink_batch *batch, struct err *err);
+
+/*
+ * Calls `each` for every object of a dump, or for the one answer of a request without
+ * NLM_F_DUMP. The objects are collected first: a dump that was interrupted by a change
+ * (NLM_F_DUMP_INTR) starts again, and `each` sees a whole one once. `each` returns 0 to go on;
+ * another value ends the walk and is returned.
+ */
+typedef int (*netlink_each)(const struct nlmsghdr *message, void *context);
+int netlink_request(struct netlink *netlink, struct nlmsghdr *request, const char *what,
+	netlink_each each, void *context, struct err *err);

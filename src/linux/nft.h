@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+/*
+ * nftables, by the program `nft` (libnftables is GPL-2-only). It is looked for in /usr/sbin, /sbin
+ * and /usr/bin, never in PATH, gets an empty environment and no descriptor but its pipes, and is
+ * killed after NFT_SECONDS. An agent without root hands it CAP_NET_ADMIN, which therefore must
+ * still be in its bounding set (privilege.h).
+ *
+ * The caller waits for it, 3 ms as a rule: at start and in helpers, not for every packet's sake.
+ */
+#define NFT_SECONDS 10
+
+/* The text is one transaction. What nft says becomes the reason. */
+int nft_apply(const char *text, struct err *err);
+
+/* `family`: "inet", "ip", ... */
+int nft_table_exists(const char *family, const char *table, bool *ret_exists, struct err *err);
+/* A table that is not there is no error. */
+int nft_delete_table(const char *family, const char *table, struct err *err);
