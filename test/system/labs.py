@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab as an object of a test, and the facts that tests ask of it."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PODWIRE = os.path.join(ROOT, "build", "podwire")
+PLUGIN = os.path.join(ROOT, "build", "podwire-cni")
+PYTHON = "/usr/bin/python3"
+LABS = "/run/podwire/lab"
+FAMILIES = {"ipv4": 4, "ipv6": 6}
+
+
+def wait_for(fact, what, seconds=10):
+    """Ask until the answer is true, and return it. No test sleeps for anything else."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = fact()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"within {seconds} s did not happen: {what}"
+        time.sleep(0.02)
+
+
+def run(*command, check=True, timeout=60, **options):
+    """A finished process with text output; a failed one fails the test with what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                          check=False, **options)
+    assert not check or done.returncode == 0, \
+        f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def is_ipv6(address):
+    return ":" in address
+
+
+class Lab:
+    def __init__(self, name):
+        self.name = name
+        self.directory = os.path.join(LABS, name)
+
+    # --- the command line ---
+
+    def podwire(self, verb, *arguments, **options):
+        """podwire lab VERB --name NAME ..."""
+        return run(PODWIRE, "lab", verb, "--name", self.name, *arguments, **options)
+
+    def up(self, *flags, **options):
+        return self.podwire("up", *flags, timeout=120, **options)
+
+    def down(self, **options):
+        return self.podwire("down", timeout=120, **options)
+
+    def apply(self, text, **options):
+        return self.podwire("apply", "-f", "-", input=text, **options)
+
+    def delete(self, text, **options):
+        return self.podwire("delete", "-f", "-", input=text, **options)
+
+    def get(self, kind):
+        """The objects of a kind, as kubectl would print them."""
+        return json.loads(self.podwire("get", kind, "-o", "json").stdout)["items"]
+
+    def exec(self, where, *command, **options):
+        """Where: NAMESPACE/POD, a node, or outside."""
+        return self.podwire("exec", where, "--", *command, **options)
+
+    def start(self, where, *command, **options):
+        """The same as a process that runs beside the test; the caller ends it."""
+        return subprocess.Popen(
+            [PODWIRE, "lab", "exec", "--name", self.name, where, "--", *command],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+
+    # --- facts ---
+
+    def nodes(self):
+        return [node["metadata"]["name"] for node in self.get("nodes")]
+
+    def node_addresses(self, node):
+        found = next(n for n in self.get("nodes") if n["metadata"]["name"] == node)
+        return [a["address"] for a in found["status"]["addresses"] if a["type"] == "InternalIP"]
+
+    def pods(self, **labels):
+        """Pods by key: "t/a-x7k2p" -> {node, addresses, labels}."""
+        pods = {}
+        for pod in self.get("pods"):
+            meta = pod["metadata"]
+            if all(meta.get("labels", {}).get(key) == value for key, value in labels.items()):
+                pods[f"{meta['namespace']}/{meta['name']}"] = {
+                    "node": pod["spec"]["nodeName"],
+                    "addresses": [ip["ip"] for ip in pod["status"].get("podIPs", [])],
+                    "labels": meta.get("labels", {}),
+                    "host": pod["spec"].get("hostNetwork", False),
+                }
+        return pods
+
+    def run_directory(self, node):
+        return os.path.join(self.directory, "nodes", node)
+
+    def agent_pid(self, node):
+        """The process that serves this node; None while there is none."""
+        directory = self.run_directory(node)
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            arguments = process_arguments(pid)
+            if "agent" in arguments[1:2] and any(a.startswith(directory) for a in arguments):
+                return int(pid)
+        return None
+
+    def agent_log(self, node):
+        with open(os.path.join(self.run_directory(node), "agent.log"), encoding="utf-8") as log:
+            return log.read()
+
+    def query(self, node, verb, *arguments):
+        """A podwire command of the node's own command line, as JSON."""
+        return json.loads(self.on_node(node, verb, "-o", "json", *arguments).stdout)
+
+    def on_node(self, node, *arguments, **options):
+        return run(PODWIRE, *arguments, env={**os.environ,
+                   "PODWIRE_RUN_DIR": self.run_directory(node)}, **options)
+
+    def drops(self, node):
+        """How often each verdict dropped a packet on this node."""
+        return {row["verdict"]: row["packets"] for row in self.counts(node)}
+
+    def counts(self, node):
+        return self.query(node, "drops")["verdicts"]
+
+    # --- probes ---
+
+    def probe(self, where, targets, seconds=2.0):
+        """Ask each (protocol, address, port) from there, all at once; a reply is the responder's
+        line, or the reason why there is none ("timeout", "refused", ...)."""
+        done = self.exec(where, PYTHON, "-B", os.path.join(HERE, "probe.py"),
+                         json.dumps({"targets": targets, "seconds": seconds}))
+        return json.loads(done.stdout)
+
+    def beside(self, where, script, *arguments):
+        """One of this folder's programs, running beside the test from its "ready" on."""
+        process = self.start(where, PYTHON, "-B", os.path.join(HERE, script), *arguments)
+        line = process.stdout.readline()
+        assert line == "ready\n", f"{script} in {where} said {line!r}"
+        return process
+
+    def kill(self, pid, signal_number=signal.SIGKILL):
+        os.kill(pid, signal_number)
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}") or process_state(pid) == "Z",
+                 f"process {pid} ends")
+
+
+def write_json(path, tree):
+    """By temporary name and rename, as the agents expect it."""
+    folder, name = os.path.split(path)
+    hidden = os.path.join(folder, "." + name)
+    with open(hidden, "w", encoding="utf-8") as file:
+        json.dump(tree, file)
+    os.rename(hidden, path)
+
+
+def end(process):
+    """Ends the standard input of a program that runs beside the test; what it prints, as JSON."""
+    output, _ = process.communicate(timeout=30)
+    return json.loads(output)
+
+
+def process_arguments(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def process_state(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "X"
+
+
+def left_behind(name):
+    """What `down` must have taken away: a list of sentences, empty when all is gone."""
+    left = []
+    if os.path.exists(os.path.join(LABS, name)):
+        left.append(f"directory {LABS}/{name}")
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        left += [f"mount {line.split()[4]}" for line in mounts if f"{LABS}/{name}/" in line]
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        arguments = process_arguments(pid)
+        if int(pid) != os.getpid() and process_state(pid) != "Z" and \
+                any(f"lab/{name}/" in argument for argument in arguments):
+            left.append(f"process {pid}: {' '.join(arguments)}")
+    for folder, folders, _ in os.walk("/sys/fs/cgroup"):
+        left += [f"cgroup {folder}/{f}" for f in folders if name in f]
+    return left
+
+
+def links():
+    return set(os.listdir("/sys/class/net"))
+
+
+def have(program):
+    return shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
