@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "net": ["abi", "base"],
     "ipam": ["abi", "base", "net"],
     "model": ["abi", "base", "net"],
-    "compile": ["abi", "base", "net", "model"],
+    "compile": ["abi", "base", "net", "model", "ipam"],
     "linux": ["abi", "base", "net", "compile"],
     "kube": ["abi", "base", "net", "model"],
     "cli": ["abi", "base", "net"],
