@@ -37,7 +37,7 @@ enum frame_flag { FRAME_FIN = 0x01, FRAME_SYN = 0x02, FRAME_RST = 0x04, FRAME_AC
 
 struct frame_spec {
 	enum frame_kind kind;
-	int source, target; /* enum host, see scene.h */
+	int source, target; /* enum role, see scene.h */
 	uint16_t source_port, target_port;
 	uint8_t tcp_flags;
 	uint8_t icmp_type;

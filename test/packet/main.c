@@ -89,19 +89,19 @@ static void step_ends(const struct step *step, int family, struct frame_ends *en
 	enum device device = step_device(step);
 
 	ends->family = family;
-	ends->source = host_addr((enum host)step->in.source, family);
-	ends->target = host_addr((enum host)step->in.target, family);
+	ends->source = role_addr((enum role)step->in.source, family);
+	ends->target = role_addr((enum role)step->in.target, family);
 	device_mac(device, true, ends->source_mac);
 	device_mac(device, false, ends->target_mac);
 }
 
 static void step_run(const struct step *step, struct trial *trial)
 {
-	enum host outer = step->outer ? step->outer : REMOTE_NODE;
+	enum role outer = step->outer ? step->outer : REMOTE_NODE;
 	struct run run = {.entry = step->entry,
 		.device = step_device(step),
 		.mark = step->mark,
-		.outer = host_addr(outer, trial->underlay),
+		.outer = role_addr(outer, trial->underlay),
 		.vni = step->vni ? step->vni : WIRE_VNI(WIRE_KIND_POD, 0),
 		.frame = trial->frame};
 

@@ -9,7 +9,7 @@ struct step {
 	enum entry entry;
 	enum device device; /* where it arrives; default: that of the entry, DEVICE_A for pods */
 	struct frame_spec in;
-	enum host outer; /* FROM_TUNNEL: the sending node; default REMOTE_NODE */
+	enum role outer; /* FROM_TUNNEL: the sending node; default REMOTE_NODE */
 	uint32_t vni; /* default: that of pod traffic */
 	uint32_t mark;
 };

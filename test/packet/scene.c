@@ -30,8 +30,8 @@
 
 static const struct {
 	const char *ipv4, *ipv6;
-} hosts[HOST_MAX] = {
-	[HOST_NONE] = {"0.0.0.0", "::"},
+} roles[ROLE_MAX] = {
+	[ROLE_NONE] = {"0.0.0.0", "::"},
 	[POD_A] = {"10.244.0.5", "fd00:10:244::5"},
 	[POD_B] = {"10.244.0.6", "fd00:10:244::6"},
 	[NOBODY] = {"10.244.0.99", "fd00:10:244::99"},
@@ -91,16 +91,16 @@ static _Noreturn void give_up(const char *what, const struct err *err)
 	exit(2);
 }
 
-struct addr host_addr(enum host host, int family)
+struct addr role_addr(enum role role, int family)
 {
 	struct addr addr;
 	__be32 v4;
 
 	if (family == 6) {
-		inet_pton(AF_INET6, hosts[host].ipv6, &addr);
+		inet_pton(AF_INET6, roles[role].ipv6, &addr);
 		return addr;
 	}
-	inet_pton(AF_INET, hosts[host].ipv4, &v4);
+	inet_pton(AF_INET, roles[role].ipv4, &v4);
 	addr_set_v4(&addr, v4);
 	return addr;
 }
@@ -148,12 +148,12 @@ void scene_enter(void)
 }
 
 static void attachment_make(
-	enum device device, enum host host, struct attachment *attachment)
+	enum device device, enum role role, struct attachment *attachment)
 {
 	*attachment = (struct attachment){.magic = ATTACHMENT_MAGIC,
 		.ifindex = devices[device].index,
 		.address_count = 2,
-		.addresses = {host_addr(host, 4), host_addr(host, 6)}};
+		.addresses = {role_addr(role, 4), role_addr(role, 6)}};
 	device_mac(device, true, attachment->mac);
 	device_mac(device, false, attachment->host_mac);
 }
@@ -161,7 +161,7 @@ static void attachment_make(
 /* What the node's kernel would tell the agent. */
 static void facts_make(struct facts *facts)
 {
-	struct addr ipv4 = host_addr(OWN_NODE, 4), ipv6 = host_addr(OWN_NODE, 6);
+	struct addr ipv4 = role_addr(OWN_NODE, 4), ipv6 = role_addr(OWN_NODE, 6);
 	struct wire *wire = &facts->wire[0];
 
 	*facts = (struct facts){
@@ -300,6 +300,26 @@ void scene_run(const struct run *run, struct run_result *ret_result)
 	ret_result->verdict = out.cb[0];
 	ret_result->redirect = out.cb[1];
 	ret_result->mark = out.mark;
+}
+
+unsigned int scene_time(const struct run *run, unsigned int repeat, unsigned int rounds)
+{
+	struct __sk_buff in = {.ifindex = devices[run->device].index};
+	unsigned int best = ~0U;
+
+	scene.body->bss->body_outer = run->outer;
+	scene.body->bss->body_vni = run->vni;
+	for (unsigned int i = 0; i < rounds; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = run->frame,
+			.data_size_in = (__u32)run->length, .ctx_in = &in,
+			.ctx_size_in = sizeof(in), .repeat = (int)repeat);
+
+		if (bpf_prog_test_run_opts(entry_program(run->entry), &options) < 0)
+			give_up("timing a program", NULL);
+		if (options.duration < best)
+			best = options.duration;
+	}
+	return best;
 }
 
 static void forget_keys(int fd, size_t key_size)

@@ -13,8 +13,8 @@
  */
 
 /* Who sends or receives. scene.c has the address of each in both families. */
-enum host {
-	HOST_NONE,
+enum role {
+	ROLE_NONE,
 	POD_A,
 	POD_B,
 	NOBODY, /* of this node's pod range, held by no pod */
@@ -34,7 +34,7 @@ enum host {
 	BROADCAST, /* IPv6: all nodes */
 	LINK_LOCAL,
 	MAPPED, /* IPv6: ::ffff: and the address of POD_B; IPv4: that address itself */
-	HOST_MAX
+	ROLE_MAX
 };
 
 /* The devices that the scene makes. */
@@ -51,7 +51,7 @@ enum setting {
 	SETTING_MAX
 };
 
-struct addr host_addr(enum host host, int family);
+struct addr role_addr(enum role role, int family);
 unsigned int device_index(enum device device);
 void device_mac(enum device device, bool of_pod, uint8_t mac[FRAME_MAC_SIZE]);
 
@@ -83,6 +83,8 @@ struct run_result {
 
 /* Runs one frame through one program. */
 void scene_run(const struct run *run, struct run_result *ret_result);
+/* Nanoseconds per packet: the best of `rounds` runs of `repeat` each. */
+unsigned int scene_time(const struct run *run, unsigned int repeat, unsigned int rounds);
 /* Forgets flows and fragments, and what was counted; or the latter alone. */
 void scene_forget(void);
 void scene_forget_counts(void);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Nanoseconds per packet of each program, by PROG_TEST_RUN, on the scene of the packet tests. The
+ * packets are such that a program leaves them as they are, because a repeated run starts from what
+ * the run before left. Prints JSON: {name: nanoseconds}, the best of several rounds.
+ */
+#include "abi/wire.h"
+#include "base/mem.h"
+#include "scene.h"
+
+#include <stdio.h>
+
+#define REPEAT 200000
+#define ROUNDS 10
+
+static const struct {
+	const char *name;
+	enum entry entry;
+	enum device device;
+	enum setting setting;
+	struct frame_spec in;
+} cases[] = {
+	{"from-pod to a pod here", FROM_POD, DEVICE_A, SETTING_VXLAN,
+		.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_ACK}},
+	{"from-pod to a pod here, new connection", FROM_POD, DEVICE_A, SETTING_VXLAN,
+		.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_SYN}},
+	{"from-pod into the tunnel", FROM_POD, DEVICE_A, SETTING_VXLAN,
+		.in = {FRAME_TCP, POD_A, REMOTE_POD, 5000, 80, FRAME_ACK}},
+	{"from-pod by a direct route", FROM_POD, DEVICE_A, SETTING_DIRECT,
+		.in = {FRAME_TCP, POD_A, REMOTE_POD, 5000, 80, FRAME_ACK}},
+	{"from-pod to the outside, masqueraded", FROM_POD, DEVICE_A, SETTING_VXLAN,
+		.in = {FRAME_TCP, POD_A, OUTSIDE, 5000, 80, FRAME_ACK}},
+	{"to-pod", TO_POD, DEVICE_A, SETTING_VXLAN,
+		.in = {FRAME_TCP, OWN_NODE, POD_A, 5000, 80, FRAME_ACK}},
+	{"from-wire to a pod", FROM_WIRE, DEVICE_WIRE, SETTING_DIRECT,
+		.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_ACK}},
+	{"from-wire to the node", FROM_WIRE, DEVICE_WIRE, SETTING_VXLAN,
+		.in = {FRAME_TCP, OUTSIDE, OWN_NODE, 5000, 80, FRAME_ACK}},
+	{"from-tunnel to a pod", FROM_TUNNEL, DEVICE_TUNNEL, SETTING_VXLAN,
+		.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_ACK}},
+	{"to-tunnel", TO_TUNNEL, DEVICE_TUNNEL, SETTING_VXLAN,
+		.in = {FRAME_TCP, OWN_NODE, REMOTE_POD, 5000, 80, FRAME_ACK}},
+};
+
+static unsigned int case_time(size_t number, int family)
+{
+	struct frame_ends ends = {.family = family,
+		.source = role_addr((enum role)cases[number].in.source, family),
+		.target = role_addr((enum role)cases[number].in.target, family)};
+	uint8_t frame[FRAME_SIZE_MAX];
+	struct run run = {.entry = cases[number].entry,
+		.device = cases[number].device,
+		.outer = role_addr(REMOTE_NODE, 4),
+		.vni = WIRE_VNI(WIRE_KIND_POD, 0),
+		.frame = frame};
+
+	device_mac(run.device, true, ends.source_mac);
+	device_mac(run.device, false, ends.target_mac);
+	run.length = frame_build(&cases[number].in, &ends, frame);
+	return scene_time(&run, REPEAT, ROUNDS);
+}
+
+int main(void)
+{
+	const char *separator = "{";
+
+	scene_enter();
+	for (enum setting setting = SETTING_VXLAN; setting <= SETTING_DIRECT; setting++) {
+		scene_load(setting, 4);
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+			for (int family = 4; family <= 6 && cases[i].setting == setting; family += 2) {
+				printf("%s\"%s, IPv%d\": %u", separator, cases[i].name, family,
+					case_time(i, family));
+				separator = ",\n ";
+			}
+		scene_unload();
+	}
+	puts("}");
+	return 0;
+}
