@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paired measurements: podwire and its peer in turn, shown as ratios with their spread.
+
+usage: bench.py [--json FILE] [--rounds N] [--seconds S] [NAME...]
+"""
+import argparse
+import concurrent.futures
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+
+import peers
+from peers import PODWIRE, ROOT, TAG, run
+
+PORT, IPERF_PORT = 5999, 5201
+ROUND_TRIP = os.path.join(ROOT, "build", "bench", "round-trip")
+PROGRAMS = os.path.join(ROOT, "build", "bench", "programs")
+PLUGIN = os.path.join(ROOT, "build", "podwire-cni")
+REFERENCE = "/usr/lib/cni"  # of Debian's containernetworking-plugins
+FAMILIES = (4, 6)
+ADDS = 100
+
+
+# --- what runs between two ends ---
+
+@contextlib.contextmanager
+def server(pair, *arguments, ready):
+    """A server on the pair's far end, from its first line on."""
+    process = subprocess.Popen(pair.command("server", *arguments), stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    try:
+        while ready not in process.stdout.readline():
+            assert process.poll() is None, f"{arguments[0]} ended"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def measure_stream(pair, family, seconds):
+    """Gb/s of one TCP stream."""
+    with server(pair, "iperf3", "-s", "-1", "--forceflush", "-p", str(IPERF_PORT), ready="listening"):
+        result = json.loads(run(*pair.command("client", "iperf3", "-J", "-p", str(IPERF_PORT), "-t",
+                                              str(seconds), "-c", pair.address(family))))
+    return result["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+def measure_small(verb):
+    def measure(pair, family, seconds):
+        """Per second."""
+        with server(pair, ROUND_TRIP, "serve", str(PORT), ready="ready"):
+            return float(run(*pair.command("client", ROUND_TRIP, verb, pair.address(family),
+                                           str(PORT), str(seconds))))
+    return measure
+
+
+MEASURES = {"stream": (measure_stream, "Gb/s"), "round-trip": (measure_small("rr"), "1/s"),
+            "connect": (measure_small("connect"), "1/s")}
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def compare(name, ours, theirs, options):
+    """Rounds in turn; the order changes with each, so that neither always goes first."""
+    measure, unit = MEASURES[name]
+    for family in FAMILIES:
+        figures = {ours: [], theirs: []}
+        for number in range(options.rounds):
+            for pair in (ours, theirs) if number % 2 else (theirs, ours):
+                figures[pair].append(measure(pair, family, options.seconds))
+        ratios = [a / b for a, b in zip(figures[ours], figures[theirs])]
+        yield {"name": f"{name}, {ours.name}, IPv{family}", "unit": unit, "peer": theirs.name,
+               "podwire": spread(figures[ours]), "theirs": spread(figures[theirs]),
+               "ratio": spread(ratios)}
+
+
+def paths(names, options):
+    """Each measure on each path against each of its peers."""
+    table = [(lambda: peers.LabPair("same node", 1, "vxlan"), [peers.veth_pair, peers.bridge_pair]),
+             (lambda: peers.LabPair("VXLAN", 2, "vxlan"), [peers.vxlan_pair]),
+             (lambda: peers.LabPair("direct", 2, "direct"), [peers.bridge_pair])]
+    for make_ours, make_theirs in table:
+        with contextlib.closing(make_ours()) as ours:
+            for make in make_theirs:
+                with contextlib.closing(make()) as theirs:
+                    for name in names:
+                        yield from compare(name, ours, theirs, options)
+
+
+# --- what has no pair of ends ---
+
+def bench_programs(_options):
+    """Nanoseconds per packet."""
+    for name, nanoseconds in json.loads(run(PROGRAMS)).items():
+        yield {"name": f"program {name}", "unit": "ns", "podwire": spread([nanoseconds])}
+
+
+def call_plugin(plugin, command, number, config, environment):
+    """Milliseconds that one call takes."""
+    variables = {"CNI_COMMAND": command, "CNI_CONTAINERID": f"{TAG}-{number}",
+                 "CNI_NETNS": f"/run/netns/{TAG}c{number}", "CNI_IFNAME": "eth0",
+                 "CNI_PATH": REFERENCE, "PATH": os.environ["PATH"], **environment}
+    begin = time.monotonic()
+    done = subprocess.run(plugin, input=config, env=variables, capture_output=True, text=True,
+                          check=False)
+    took = (time.monotonic() - begin) * 1000
+    assert done.returncode == 0, done.stdout + done.stderr
+    return took
+
+
+@contextlib.contextmanager
+def containers(count):
+    for number in range(count):
+        run("ip", "netns", "add", f"{TAG}c{number}")
+    try:
+        yield
+    finally:
+        for number in range(count):
+            run("ip", "netns", "del", f"{TAG}c{number}")
+
+
+def time_plugin(plugin, config, environment, at_once):
+    """{command: [milliseconds, ...]}"""
+    with containers(ADDS), concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        return {command: list(pool.map(
+            lambda n, c=command: call_plugin(plugin, c, n, config, environment), range(ADDS)))
+            for command in ("ADD", "DEL")}
+
+
+def plugin_results(name, ours, theirs):
+    for command, times in ours.items():
+        result = {"name": f"CNI {command}, {name}", "unit": "ms", "podwire": spread(times),
+                  "p99": sorted(times)[int(len(times) * 0.99) - 1]}
+        if theirs:
+            result.update(peer="bridge + host-local", theirs=spread(theirs[command]),
+                          ratio=spread([a / b for a, b in zip(times, theirs[command])]))
+        yield result
+
+
+def reference_config(folder):
+    """Debian's plugins, with a bridge in a namespace of its own."""
+    return json.dumps({
+        "cniVersion": "1.0.0", "name": TAG, "type": "bridge", "bridge": "br0", "isGateway": True,
+        "ipam": {"type": "host-local", "dataDir": folder, "ranges": [
+            [{"subnet": "10.99.0.0/16"}], [{"subnet": "fd99::/64"}]]}})
+
+
+def bench_cni(_options):
+    """ADD and DEL, one at a time and eight at a time."""
+    with contextlib.closing(peers.LabPair("cni", 1, "vxlan")) as lab:
+        node = json.loads(lab.podwire("get", "nodes", "-o", "json"))["items"][0]["metadata"]["name"]
+        ours = {"PODWIRE_RUN_DIR": f"/run/podwire/lab/{lab.lab}/nodes/{node}"}
+        config = json.dumps({"cniVersion": "1.0.0", "name": "podwire", "type": "podwire-cni"})
+        theirs = None
+        for at_once in (1, 8):
+            with_podwire = time_plugin([PLUGIN], config, ours, at_once)
+            if os.path.exists(f"{REFERENCE}/bridge"):
+                theirs = time_reference(at_once)
+            yield from plugin_results(f"{at_once} at a time", with_podwire, theirs)
+
+
+def time_reference(at_once):
+    namespace, folder = f"{TAG}ref", f"/run/{TAG}-host-local"
+    run("ip", "netns", "add", namespace)
+    try:
+        return time_plugin(["ip", "netns", "exec", namespace, f"{REFERENCE}/bridge"],
+                           reference_config(folder), {}, at_once)
+    finally:
+        run("ip", "netns", "del", namespace)
+        run("rm", "-rf", folder)
+
+
+def agent_memory(lab):
+    """kB of each agent of a lab."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            arguments = file.read().decode(errors="replace").split("\0")
+            if arguments[1:2] == ["agent"] and any(f"lab/{lab}/" in a for a in arguments):
+                with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+                    yield next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def bench_memory(_options):
+    with contextlib.closing(peers.LabPair("memory", 2, "vxlan")) as lab:
+        kilobytes = list(agent_memory(lab.lab))
+    yield {"name": "agent's resident memory, idle", "unit": "MB",
+           "podwire": spread([kb / 1024 for kb in kilobytes])}
+
+
+def bench_lab(options):
+    """Time of `lab up` and `lab down`."""
+    times = {"up": [], "down": []}
+    for _ in range(options.rounds):
+        for verb, flags in ("up", ["-n", "3", "-f", peers.LabPair.MANIFEST]), ("down", []):
+            begin = time.monotonic()
+            run(PODWIRE, "lab", verb, "--name", f"{TAG}-up", *flags)
+            times[verb].append(time.monotonic() - begin)
+    for verb, values in times.items():
+        yield {"name": f"lab {verb}, three nodes", "unit": "s", "podwire": spread(values)}
+
+
+SINGLE = {"programs": bench_programs, "cni": bench_cni, "memory": bench_memory, "lab": bench_lab}
+
+
+# --- the table ---
+
+def show(result):
+    def figures(key):
+        found = result.get(key)
+        return f"{found['median']:.4g}" if found else ""
+    ratio = result.get("ratio")
+    text = f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
+    tail = f"  p99 {result['p99']:.3g}" if "p99" in result else ""
+    print(f"{result['name']:<52}{figures('podwire'):>9} {result['unit']:<5}"
+          f"{result.get('peer', ''):>20}{figures('theirs'):>9}  {text}{tail}", flush=True)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    return {"kernel": platform.release(), "processors": os.cpu_count(),
+            "model": model[0] if model else platform.machine()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help=" ".join([*MEASURES, *SINGLE]) + " (default: all)")
+    options = parser.parse_args()
+    names = options.names or [*MEASURES, *SINGLE]
+    if unknown := set(names) - {*MEASURES, *SINGLE}:
+        parser.error(f"{' '.join(unknown)}: no such measurement; there are "
+                     + " ".join([*MEASURES, *SINGLE]))
+    print(f"{'':<52}{'podwire':>9} {'':<5}{'beside':>20}{'':>9}  ratio, median (min-max)")
+    results = []
+    measures = [name for name in names if name in MEASURES]
+    for source in [SINGLE[name](options) for name in names if name in SINGLE] \
+            + ([paths(measures, options)] if measures else []):
+        for result in source:
+            show(result)
+            results.append(result)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"machine": machine(), "results": results}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two namespaces that can talk, made by podwire's lab or by what the kernel offers."""
+import json
+import os
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PODWIRE = os.path.join(ROOT, "build", "podwire")
+TAG = f"pwb{os.getpid()}"
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if done.returncode:
+        sys.exit(f"bench: {' '.join(command)}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Pair:
+    """A client and a server; `command` gives the argv that runs something in one of them."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def address(self, family):
+        raise NotImplementedError
+
+    def command(self, end, *arguments):
+        raise NotImplementedError
+
+    def close(self):
+        pass
+
+
+class NamespacePair(Pair):
+    """Namespaces made by hand: "client" and "server", and whatever lies between."""
+
+    ADDRESSES = {"client": ("192.0.2.1", "2001:db8::1"), "server": ("192.0.2.2", "2001:db8::2")}
+
+    def __init__(self, name, between):
+        super().__init__(name)
+        self.namespaces = ["client", "server", *between]
+        for namespace in self.namespaces:
+            run("ip", "netns", "add", f"{TAG}{namespace}")
+            self.on(namespace, "ip", "link", "set", "lo", "up")
+
+    def on(self, namespace, *command):
+        return run(*self.command(namespace, *command))
+
+    def command(self, end, *arguments):
+        return ["ip", "netns", "exec", f"{TAG}{end}", *arguments]
+
+    def address(self, family):
+        return self.ADDRESSES["server"][family == 6]
+
+    def link(self, one, other):
+        """A veth pair between two (namespace, device)."""
+        run("ip", "link", "add", one[1], "netns", TAG + one[0], "type", "veth",
+            "peer", "name", other[1], "netns", TAG + other[0])
+        for namespace, device in one, other:
+            self.on(namespace, "ip", "link", "set", device, "up")
+
+    def number(self, mtu=1500):
+        for end, (ipv4, ipv6) in self.ADDRESSES.items():
+            self.on(end, "ip", "link", "set", "eth0", "mtu", str(mtu))
+            self.on(end, "ip", "address", "add", f"{ipv4}/24", "dev", "eth0")
+            self.on(end, "ip", "address", "add", f"{ipv6}/64", "dev", "eth0", "nodad")
+
+    def bridge(self, namespace, *devices):
+        self.on(namespace, "ip", "link", "add", "br0", "type", "bridge")
+        self.on(namespace, "ip", "link", "set", "br0", "up")
+        for device in devices:
+            self.on(namespace, "ip", "link", "set", device, "master", "br0")
+
+    def close(self):
+        for namespace in self.namespaces:
+            run("ip", "netns", "del", f"{TAG}{namespace}")
+
+
+def veth_pair():
+    """Nothing between the two."""
+    pair = NamespacePair("veth", [])
+    pair.link(("client", "eth0"), ("server", "eth0"))
+    pair.number()
+    return pair
+
+
+def bridge_pair():
+    """One bridge, as the simplest plugins make it."""
+    pair = NamespacePair("bridge", ["node"])
+    pair.link(("client", "eth0"), ("node", "a"))
+    pair.link(("server", "eth0"), ("node", "b"))
+    pair.bridge("node", "a", "b")
+    pair.number()
+    return pair
+
+
+def vxlan_pair():
+    """The kernel's own VXLAN between two bridges, over a switch as between the lab's nodes."""
+    pair = NamespacePair("kernel vxlan", ["node1", "node2", "switch"])
+    pair.link(("client", "eth0"), ("node1", "pod"))
+    pair.link(("server", "eth0"), ("node2", "pod"))
+    for number, other in (1, 2), (2, 1):
+        node = f"node{number}"
+        pair.link((node, "eth0"), ("switch", f"n{number}"))
+        pair.on(node, "ip", "address", "add", f"198.51.100.{number}/24", "dev", "eth0")
+        pair.on(node, "ip", "link", "add", "vxlan0", "type", "vxlan", "id", "1", "dstport", "4789",
+                "local", f"198.51.100.{number}", "remote", f"198.51.100.{other}")
+        pair.on(node, "ip", "link", "set", "vxlan0", "up")
+        pair.bridge(node, "pod", "vxlan0")
+    pair.bridge("switch", "n1", "n2")
+    pair.number(1450)
+    return pair
+
+
+class LabPair(Pair):
+    """Two pods of a lab, on one node or on two."""
+
+    MANIFEST = os.path.join(ROOT, "test", "system", "manifests", "cluster.yaml")
+
+    def __init__(self, name, nodes, route):
+        super().__init__(name)
+        self.lab = f"{TAG}-{nodes}-{route}"
+        self.podwire("up", "-n", str(nodes), "--route", route, "-f", self.MANIFEST)
+        pods = [pod for pod in json.loads(self.podwire("get", "pods", "-o", "json"))["items"]
+                if not pod["spec"].get("hostNetwork") and pod["metadata"]["name"] != "two"]
+        self.client = pods[0]
+        self.server = next(pod for pod in pods[1:] if nodes == 1 or
+                           pod["spec"]["nodeName"] != pods[0]["spec"]["nodeName"])
+
+    def podwire(self, verb, *arguments):
+        return run(PODWIRE, "lab", verb, "--name", self.lab, *arguments)
+
+    def command(self, end, *arguments):
+        meta = getattr(self, end)["metadata"]
+        return [PODWIRE, "lab", "exec", "--name", self.lab,
+                f"{meta['namespace']}/{meta['name']}", "--", *arguments]
+
+    def address(self, family):
+        return next(ip["ip"] for ip in self.server["status"]["podIPs"]
+                    if (":" in ip["ip"]) == (family == 6))
+
+    def close(self):
+        self.podwire("down")
