@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two namespaces that can talk, made by podwire's lab or by what the kernel offers."""
+import atexit
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ class Pair:
 
     def __init__(self, name):
         self.name = name
+        atexit.register(self.close)  # also where something fails on the way
 
     def address(self, family):
         raise NotImplementedError
@@ -30,7 +32,7 @@ class Pair:
         raise NotImplementedError
 
     def close(self):
-        pass
+        """May be called twice."""
 
 
 class NamespacePair(Pair):
@@ -43,7 +45,7 @@ class NamespacePair(Pair):
         self.namespaces = ["client", "server", *between]
         for namespace in self.namespaces:
             run("ip", "netns", "add", f"{TAG}{namespace}")
-            self.on(namespace, "ip", "link", "set", "lo", "up")
+            self.on(namespace, "ip", "link", "set", "dev", "lo", "up")
 
     def on(self, namespace, *command):
         return run(*self.command(namespace, *command))
@@ -59,23 +61,23 @@ class NamespacePair(Pair):
         run("ip", "link", "add", one[1], "netns", TAG + one[0], "type", "veth",
             "peer", "name", other[1], "netns", TAG + other[0])
         for namespace, device in one, other:
-            self.on(namespace, "ip", "link", "set", device, "up")
+            self.on(namespace, "ip", "link", "set", "dev", device, "up")
 
     def number(self, mtu=1500):
         for end, (ipv4, ipv6) in self.ADDRESSES.items():
-            self.on(end, "ip", "link", "set", "eth0", "mtu", str(mtu))
+            self.on(end, "ip", "link", "set", "dev", "eth0", "mtu", str(mtu))
             self.on(end, "ip", "address", "add", f"{ipv4}/24", "dev", "eth0")
             self.on(end, "ip", "address", "add", f"{ipv6}/64", "dev", "eth0", "nodad")
 
     def bridge(self, namespace, *devices):
         self.on(namespace, "ip", "link", "add", "br0", "type", "bridge")
-        self.on(namespace, "ip", "link", "set", "br0", "up")
+        self.on(namespace, "ip", "link", "set", "dev", "br0", "up")
         for device in devices:
-            self.on(namespace, "ip", "link", "set", device, "master", "br0")
+            self.on(namespace, "ip", "link", "set", "dev", device, "master", "br0")
 
     def close(self):
-        for namespace in self.namespaces:
-            run("ip", "netns", "del", f"{TAG}{namespace}")
+        while self.namespaces:
+            subprocess.run(["ip", "netns", "del", f"{TAG}{self.namespaces.pop()}"], check=False)
 
 
 def veth_pair():
@@ -107,7 +109,7 @@ def vxlan_pair():
         pair.on(node, "ip", "address", "add", f"198.51.100.{number}/24", "dev", "eth0")
         pair.on(node, "ip", "link", "add", "vxlan0", "type", "vxlan", "id", "1", "dstport", "4789",
                 "local", f"198.51.100.{number}", "remote", f"198.51.100.{other}")
-        pair.on(node, "ip", "link", "set", "vxlan0", "up")
+        pair.on(node, "ip", "link", "set", "dev", "vxlan0", "up")
         pair.bridge(node, "pod", "vxlan0")
     pair.bridge("switch", "n1", "n2")
     pair.number(1450)
@@ -142,4 +144,5 @@ class LabPair(Pair):
                     if (":" in ip["ip"]) == (family == 6))
 
     def close(self):
-        self.podwire("down")
+        if os.path.exists(f"/run/podwire/lab/{self.lab}"):
+            self.podwire("down")
