@@ -35,7 +35,7 @@ struct pool {
 	struct bitmap resting;
 	struct pool_rest *rests; /* a ring, the oldest first: all rest equally long */
 	size_t rest_first, rest_count, rest_capacity;
-	uint32_t reserved_count;
+	uint32_t reserved_count; /* of those below size */
 };
 
 struct pool_counts {

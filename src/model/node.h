@@ -14,7 +14,8 @@ enum node_address_type {
 
 struct node_address {
 	enum node_address_type type;
-	struct addr addr; /* all zero for the types that are names */
+	struct addr addr; /* all zero where `name` is set */
+	char *name; /* of the types that are names, else NULL */
 };
 
 struct node {

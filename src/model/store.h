@@ -7,6 +7,7 @@
 /* The objects that are in force, by kind and "namespace/name". All zeroes is an empty store. */
 struct store {
 	struct hash objects[KIND_MAX];
+	bool sorted[KIND_MAX];
 };
 
 enum store_change { STORE_UNCHANGED, STORE_ADDED, STORE_CHANGED, STORE_REMOVED };
