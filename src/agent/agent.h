@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "compile/node.h"
 #include "ipam/pool.h"
+#include "linux/helper.h"
 #include "linux/netlink.h"
 #include "linux/programs.h"
 #include "linux/tables.h"
@@ -21,11 +22,9 @@
 #define AGENT_FAMILIES 2
 
 struct control;
-struct links;
 
 struct agent {
 	struct settings settings;
-	char run_directory[PATH_MAX];
 	char attachments_directory[PATH_MAX];
 	char bpf_directory[PATH_MAX];
 	struct loop *loop;
@@ -38,16 +37,16 @@ struct agent {
 	struct facts facts;
 	struct problems problems; /* of the last reconcile */
 	struct control *control;
-	struct loop_timer retry;
+	struct loop_timer retry, settle;
 	struct loop_timer bury; /* deletes the links of removed pods in groups */
 	unsigned int dying_group; /* the group that links of removed pods are put into */
 	unsigned int dying_count; /* how many are in it */
-	int helper; /* answer pipe of the process that deletes links; -1: none runs */
+	struct helper helper; /* the process that deletes them */
 	int lock;
 	int ready_fd; /* -1: nobody waits, or told already */
 	bool ready;
 	uint64_t started_ns;
-	unsigned long reconciled, repaired; /* how often; how many rows differed after the first */
+	unsigned long reconciled, changed; /* how often, and how many rows in all */
 	char last_error[ERR_TEXT_SIZE]; /* of reconcile; empty: none */
 };
 

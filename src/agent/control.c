@@ -78,7 +78,8 @@ static int control_listen(struct control *control, enum control_socket which, st
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	unlink(path); /* of an agent before this one: the lock says that none runs */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		chmod(path, control_sockets[which].mode) < 0 || listen(fd, 128) < 0)
+		chmod(path, control_sockets[which].mode) < 0 ||
+		chown(path, (uid_t)-1, control->options.user) < 0 || listen(fd, 128) < 0)
 		return err_system(err, errno, "%s", path);
 	if (loop_add(control->loop, control->options.listen_ref, fd, control, EPOLLIN, err) < 0)
 		return err_wrap(err, "%s", path);

@@ -272,8 +272,10 @@ void compile_nodes(struct store *store, const struct settings *settings,
 	size_t position = 0;
 	__u32 only = 0;
 
-	if (!c.own)
+	if (!c.own) {
+		rows_add(rows, TABLE_SETTINGS, &only, &c.row);
 		return;
+	}
 	compile_settings_start(&c);
 	compile_own(&c);
 	while ((object = store_next(store, KIND_NODE, &position)))

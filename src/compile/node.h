@@ -50,7 +50,7 @@ void problems_clear(struct problems *problems);
 
 /*
  * Appends the rows of all nodes and the settings row. Without this node's own object there are
- * none: the programs then let the node's traffic pass and know no pods.
+ * none but an empty settings row: the programs then let the node's traffic pass and know no pods.
  */
 void compile_nodes(struct store *store, const struct settings *settings,
 	const struct facts *facts, struct rows *rows, struct problems *problems);

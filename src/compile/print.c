@@ -133,8 +133,12 @@ static void print_settings(struct text *text, const void *key, const void *value
 	const struct settings_row *row = value;
 
 	(void)key;
-	text_printf(text, "%s tunnel-dev %u port %u mark %#x/%#x masquerade %s",
-		row->ready ? "ready" : "unset", row->tunnel_ifindex, ntohs(row->tunnel_port),
+	if (!row->ready) {
+		text_append(text, "unset");
+		return;
+	}
+	text_printf(text, "ready tunnel-dev %u port %u mark %#x/%#x masquerade %s",
+		row->tunnel_ifindex, ntohs(row->tunnel_port),
 		row->mark, row->mark_mask, row->masquerade ? "yes" : "no");
 	for (unsigned int i = 0; i < SETTINGS_FAMILIES; i++)
 		print_settings_range(text, "own", &row->own[i]);

@@ -19,13 +19,14 @@ const struct table_info table_infos[TABLE_MAX] = {
 void rows_add(struct rows *rows, enum table table, const void *key, const void *value)
 {
 	const struct table_info *info = &table_infos[table];
+	size_t value_offset = (info->key_size + 7) & ~(size_t)7; /* values have 8-byte members */
 	struct row *row;
 
 	rows->row = mem_grow(rows->row, &rows->capacity, rows->count + 1, sizeof(*rows->row));
 	row = &rows->row[rows->count++];
 	row->table = table;
-	row->key = mem_new(1, info->key_size + info->value_size);
-	row->value = (char *)row->key + info->key_size;
+	row->key = mem_new(1, value_offset + info->value_size);
+	row->value = (char *)row->key + value_offset;
 	memcpy(row->key, key, info->key_size);
 	memcpy(row->value, value, info->value_size);
 }

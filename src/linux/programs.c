@@ -147,13 +147,10 @@ static int programs_load_all(struct programs *programs, const char *tables,
 	return 0;
 }
 
-/* Owned by the agent's own user, who pins and unpins there once it has dropped its privileges. */
-static int programs_make_directory(const char *path, unsigned int user, struct err *err)
+static int programs_make_directory(const char *path, struct err *err)
 {
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return err_system(err, errno, "%s", path);
-	if (chown(path, user, user) < 0)
-		return err_system(err, errno, "giving %s to user %u", path, user);
 	return 0;
 }
 
@@ -166,9 +163,9 @@ int programs_load(
 
 	libbpf_set_print(programs_libbpf_print);
 	snprintf(programs->links, sizeof(programs->links), "%s/links", options->directory);
-	r = programs_make_directory(tables, options->user, err);
+	r = programs_make_directory(tables, err);
 	if (r == 0)
-		r = programs_make_directory(programs->links, options->user, err);
+		r = programs_make_directory(programs->links, err);
 	if (r == 0)
 		r = programs_load_all(programs, tables, options->flow_entries, err);
 	if (r < 0)

@@ -27,11 +27,13 @@ enum program_direction { PROGRAM_INGRESS, PROGRAM_EGRESS };
 
 struct programs_options {
 	const char *directory; /* a mounted bpffs */
-	unsigned int user; /* who owns what is pinned */
 	unsigned int flow_entries; /* of a table that is made anew */
 };
 
-/* Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON. */
+/*
+ * Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON. What is pinned belongs to the file-system user id of
+ * the caller, who must be the agent's own user by then (setfsuid): it pins and unpins later on.
+ */
 int programs_load(
 	const struct programs_options *options, struct programs **ret_programs, struct err *err);
 void programs_free(struct programs **programs);

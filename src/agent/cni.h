@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "base/text.h"
+#include "net/addr.h"
+
+#include <jansson.h>
+
+/*
+ * The Container Network Interface specification, 0.3.1 to 1.1.0: requests in, results and errors
+ * out. Effects are elsewhere (pods.c).
+ */
+
+/* Section "Error" of the specification; 0 to 99 are its own. */
+enum cni_code {
+	CNI_INCOMPATIBLE_VERSION = 1,
+	CNI_UNSUPPORTED_FIELD = 2,
+	CNI_UNKNOWN_CONTAINER = 3,
+	CNI_INVALID_ENVIRONMENT = 4,
+	CNI_IO = 5,
+	CNI_DECODE = 6,
+	CNI_INVALID_CONFIG = 7,
+	CNI_TRY_AGAIN = 11,
+	CNI_PLUGIN_UNAVAILABLE = 50,
+	CNI_ATTACHED_ALREADY = 100,
+};
+
+enum cni_version {
+	CNI_VERSION_0_3_1,
+	CNI_VERSION_0_4_0,
+	CNI_VERSION_1_0_0,
+	CNI_VERSION_1_1_0,
+	CNI_VERSION_MAX
+};
+
+enum cni_command { CNI_ADD, CNI_DEL, CNI_CHECK, CNI_STATUS, CNI_GC, CNI_COMMAND_MAX };
+
+struct cni_request {
+	enum cni_command command;
+	enum cni_version version;
+	const char *container, *netns, *ifname; /* borrowed from the request's tree */
+	json_t *config; /* owned */
+	char pod_namespace[256], pod_name[256], pod_uid[64]; /* of CNI_ARGS; empty: not given */
+};
+
+struct cni_error {
+	enum cni_code code;
+	struct err reason;
+};
+
+/* -EINVAL with *error filled. `parameters` outlives the request. */
+int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct cni_error *error);
+void cni_request_clear(struct cni_request *request);
+
+struct cni_interface {
+	const char *name;
+	const unsigned char *mac;
+	const char *sandbox; /* NULL: of the node */
+	unsigned int mtu;
+};
+
+struct cni_result {
+	struct cni_interface interface[2]; /* the node's side, the pod's side */
+	const struct addr *address;
+	unsigned int address_count;
+};
+
+/* A reply of the plugin's protocol, whole. */
+void cni_reply_result(
+	const struct cni_request *request, const struct cni_result *result, struct text *reply);
+void cni_reply_nothing(struct text *reply);
+void cni_reply_error(
+	const struct cni_request *request, const struct cni_error *error, struct text *reply);
+
+/* The gateways that pods see: nobody has them, their neighbour entry is permanent. */
+extern const char cni_gateway_ipv4[], cni_gateway_ipv6[];

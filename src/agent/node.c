@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/node.h"
+
+#include "abi/wire.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "linux/address.h"
+#include "linux/link.h"
+#include "linux/nft.h"
+#include "linux/qdisc.h"
+#include "linux/route.h"
+#include "linux/sysctl.h"
+
+#include <errno.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NODE_ANCHOR_PEER "pw-anchor-end"
+#define NODE_MTU_MIN 1280 /* of IPv6 */
+
+/* --- facts: which devices carry node traffic --- */
+
+struct search {
+	const struct agent *agent;
+	const struct node *own;
+	struct facts *facts;
+};
+
+static struct wire *facts_wire(struct facts *facts, unsigned int ifindex)
+{
+	for (unsigned int i = 0; i < facts->wire_count; i++)
+		if (facts->wire[i].ifindex == ifindex)
+			return &facts->wire[i];
+	return NULL;
+}
+
+static void facts_add_wire(struct search *search, unsigned int ifindex)
+{
+	struct facts *facts = search->facts;
+	struct link_info link;
+	struct wire *wire;
+
+	if (!ifindex || facts_wire(facts, ifindex) || facts->wire_count == FACTS_WIRES)
+		return;
+	if (link_find_index(search->agent->netlink, ifindex, &link, NULL) < 0 || link.loopback ||
+		strcmp(link.name, NODE_TUNNEL_LINK) == 0)
+		return;
+	wire = &facts->wire[facts->wire_count++];
+	wire->ifindex = ifindex;
+	wire->mtu = link.mtu;
+	wire->ethernet = link.type == ARPHRD_ETHER;
+	snprintf(wire->name, sizeof(wire->name), "%s", link.name);
+}
+
+static bool node_has_address(const struct node *node, const struct addr *addr)
+{
+	for (size_t i = 0; i < node->addresses.count; i++)
+		if (node->addresses.list[i].type == NODE_ADDRESS_INTERNAL_IP &&
+			addr_equal(&node->addresses.list[i].addr, addr))
+			return true;
+	return false;
+}
+
+static int search_by_address(const struct address *address, void *context)
+{
+	struct search *search = context;
+
+	if (search->own && node_has_address(search->own, &address->addr))
+		facts_add_wire(search, address->ifindex);
+	return 0;
+}
+
+static int search_by_default_route(const struct route *route, void *context)
+{
+	unsigned int everything = prefix_family(&route->destination) == FAMILY_IPV4 ? 96 : 0;
+
+	if (route->type == ROUTE_UNICAST && route->destination.length == everything)
+		facts_add_wire(context, route->ifindex);
+	return 0;
+}
+
+static int search_subnet(const struct address *address, void *context)
+{
+	struct search *search = context;
+	struct wire *wire = facts_wire(search->facts, address->ifindex);
+	struct prefix *subnet;
+
+	if (!wire || wire->subnet_count == FACTS_SUBNETS || addr_is_link_local(&address->addr))
+		return 0;
+	subnet = &wire->subnet[wire->subnet_count++];
+	subnet->addr = addr_masked(&address->addr, address->length);
+	subnet->length = address->length;
+	return 0;
+}
+
+static int search_named(struct search *search, struct err *err)
+{
+	const struct settings *settings = &search->agent->settings;
+
+	for (unsigned int i = 0; i < settings->device_count; i++) {
+		struct link_info link;
+		int r = link_find(search->agent->netlink, settings->device[i], &link, err);
+
+		if (r < 0)
+			return err_wrap(err, "settings: devices[%u]", i);
+		facts_add_wire(search, link.ifindex);
+	}
+	return 0;
+}
+
+/* The tunnel meets in the family of the node's first InternalIP, which decides what it adds. */
+static unsigned int tunnel_overhead(const struct node *own)
+{
+	for (size_t i = 0; own && i < own->addresses.count; i++)
+		if (own->addresses.list[i].type == NODE_ADDRESS_INTERNAL_IP)
+			return addr_family(&own->addresses.list[i].addr) == FAMILY_IPV4
+				       ? WIRE_OVERHEAD_IPV4
+				       : WIRE_OVERHEAD_IPV6;
+	return WIRE_OVERHEAD_IPV6;
+}
+
+static unsigned int facts_mtu(
+	const struct agent *agent, const struct facts *facts, const struct node *own)
+{
+	unsigned int smallest = 0;
+
+	if (agent->settings.mtu)
+		return agent->settings.mtu;
+	for (unsigned int i = 0; i < facts->wire_count; i++)
+		if (!smallest || facts->wire[i].mtu < smallest)
+			smallest = facts->wire[i].mtu;
+	if (smallest < NODE_MTU_MIN + WIRE_OVERHEAD_IPV6)
+		return NODE_MTU_MIN;
+	return smallest - tunnel_overhead(own);
+}
+
+int node_find_facts(struct agent *agent, const struct node *own, struct err *err)
+{
+	struct facts facts = {.tunnel_ifindex = agent->facts.tunnel_ifindex};
+	struct search search = {.agent = agent, .own = own, .facts = &facts};
+	int r = search_named(&search, err);
+
+	if (r == 0 && !agent->settings.device_count)
+		r = address_dump(agent->netlink, 0, search_by_address, &search, err);
+	if (r == 0 && !agent->settings.device_count)
+		r = route_dump(agent->netlink, ROUTE_TABLE_MAIN, 0, search_by_default_route,
+			&search, err);
+	if (r == 0)
+		r = address_dump(agent->netlink, 0, search_subnet, &search, err);
+	if (r < 0)
+		return r;
+	facts.pod_mtu = facts_mtu(agent, &facts, own);
+	agent->facts = facts;
+	return 0;
+}
+
+/* --- links of the node --- */
+
+static int sysctl_set_for(const char *family, const char *device, const char *key,
+	const char *value, struct err *err)
+{
+	_free_ char *path = mem_format("net/%s/conf/%s/%s", family, device, key);
+	int r = sysctl_set(path, value, NULL, err);
+
+	return r == -ENOENT ? 0 : r; /* the family is switched off */
+}
+
+static int tunnel_make(struct agent *agent, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	struct link_vxlan vxlan = {.name = NODE_TUNNEL_LINK,
+		.port = agent->settings.tunnel_port,
+		.mtu = agent->facts.pod_mtu};
+	int r;
+
+	link_delete_name(&batch, NODE_TUNNEL_LINK);
+	link_add_vxlan(&batch, &vxlan);
+	r = netlink_commit(agent->netlink, &batch, err);
+	if (r < 0)
+		return r;
+	/* A link-local address would speak to neighbors that are none. */
+	return sysctl_set_for("ipv6", NODE_TUNNEL_LINK, "addr_gen_mode", "1", err);
+}
+
+static int tunnel_is_ours(const struct agent *agent, const struct link_info *link)
+{
+	return link->vxlan_external && link->vxlan_port == agent->settings.tunnel_port;
+}
+
+static int node_make_tunnel(struct agent *agent, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	struct link_info link;
+	int r = link_find(agent->netlink, NODE_TUNNEL_LINK, &link, err);
+
+	if (r < 0 && r != -ENODEV)
+		return r;
+	if (r < 0 || !tunnel_is_ours(agent, &link)) {
+		r = tunnel_make(agent, err);
+		if (r == 0)
+			r = link_find(agent->netlink, NODE_TUNNEL_LINK, &link, err);
+		if (r < 0)
+			return r;
+	}
+	agent->facts.tunnel_ifindex = link.ifindex;
+	/* Frames out of the tunnel have sources whose route is elsewhere. */
+	r = sysctl_set_for("ipv4", NODE_TUNNEL_LINK, "rp_filter", "0", err);
+	if (r == 0)
+		r = sysctl_set_for("ipv6", NODE_TUNNEL_LINK, "accept_ra", "0", err);
+	if (r < 0)
+		return r;
+	if (link.mtu != agent->facts.pod_mtu)
+		link_set_mtu(&batch, link.ifindex, agent->facts.pod_mtu);
+	if (!link.up)
+		link_set_up(&batch, link.ifindex, true);
+	return netlink_commit(agent->netlink, &batch, err);
+}
+
+/* A block lives only while a device is bound to it: this one always is. It stays down. */
+static int node_make_anchor(struct agent *agent, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	struct link_veth veth = {
+		.name = NODE_ANCHOR_LINK, .peer_name = NODE_ANCHOR_PEER, .peer_netns = -1};
+	struct link_info link;
+	int r = link_find(agent->netlink, NODE_ANCHOR_LINK, &link, err);
+
+	if (r == -ENODEV) {
+		link_add_veth(&batch, &veth);
+		r = netlink_commit(agent->netlink, &batch, err);
+		netlink_batch_clear(&batch);
+		if (r == 0)
+			r = link_find(agent->netlink, NODE_ANCHOR_LINK, &link, err);
+	}
+	if (r < 0)
+		return r;
+	qdisc_add_clsact(&batch, link.ifindex, NODE_INGRESS_BLOCK, NODE_EGRESS_BLOCK);
+	link_set_up(&batch, link.ifindex, false);
+	return netlink_commit(agent->netlink, &batch, err);
+}
+
+static int node_set_programs(struct agent *agent, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+
+	block_set_program(&batch, NODE_INGRESS_BLOCK,
+		programs_fd(agent->programs, PROGRAM_FROM_POD), program_name(PROGRAM_FROM_POD));
+	block_set_program(&batch, NODE_EGRESS_BLOCK, programs_fd(agent->programs, PROGRAM_TO_POD),
+		program_name(PROGRAM_TO_POD));
+	return netlink_commit(agent->netlink, &batch, err);
+}
+
+int node_make_links(struct agent *agent, struct err *err)
+{
+	int r = node_make_tunnel(agent, err);
+
+	if (r == 0)
+		r = node_make_anchor(agent, err);
+	if (r == 0)
+		r = node_set_programs(agent, err);
+	return r;
+}
+
+/* --- programs on the wires and the tunnel --- */
+
+static int link_is_wanted(const char *name, void *context)
+{
+	const struct agent *agent = context;
+	const char *colon = strrchr(name, ':');
+	unsigned int ifindex = colon ? (unsigned int)strtoul(colon + 1, NULL, 10) : 0;
+
+	if (ifindex == agent->facts.tunnel_ifindex)
+		return 1;
+	for (unsigned int i = 0; i < agent->facts.wire_count; i++)
+		if (agent->facts.wire[i].ifindex == ifindex)
+			return 1;
+	return 0;
+}
+
+int node_attach(struct agent *agent, struct err *err)
+{
+	int r = programs_attach(agent->programs, PROGRAM_FROM_TUNNEL, PROGRAM_INGRESS,
+		NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
+
+	if (r == 0)
+		r = programs_attach(agent->programs, PROGRAM_TO_TUNNEL, PROGRAM_EGRESS,
+			NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
+	for (unsigned int i = 0; i < agent->facts.wire_count && r == 0; i++) {
+		const struct wire *wire = &agent->facts.wire[i];
+
+		r = programs_attach(agent->programs,
+			wire->ethernet ? PROGRAM_FROM_WIRE : PROGRAM_FROM_WIRE_BARE, PROGRAM_INGRESS,
+			wire->name, wire->ifindex, err);
+	}
+	if (r == 0)
+		programs_detach(agent->bpf_directory, link_is_wanted, agent);
+	return r;
+}
+
+/* --- masquerading --- */
+
+int node_masquerade(struct agent *agent, struct err *err)
+{
+	const struct settings *s = &agent->settings;
+	_text_ struct text rules = {0};
+
+	text_append(&rules, "add table inet podwire\nflush table inet podwire\n"
+			    "table inet podwire {\n");
+	text_printf(&rules,
+		"chain tunnel_in {\n type filter hook prerouting priority raw;\n"
+		" udp dport %u notrack\n}\n"
+		"chain tunnel_out {\n type filter hook output priority raw;\n"
+		" udp dport %u notrack\n}\n",
+		s->tunnel_port, s->tunnel_port);
+	text_printf(&rules,
+		"chain masquerade {\n type nat hook postrouting priority srcnat;\n"
+		" meta mark & %#x == %#x meta l4proto { tcp, udp, sctp } "
+		"masquerade to :%u-%u fully-random\n"
+		" meta mark & %#x == %#x masquerade\n}\n}\n",
+		s->mark_mask, s->mark, s->masquerade_first, s->masquerade_last, s->mark_mask,
+		s->mark);
+	return nft_apply(text_string(&rules), err);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/agent.h"
+
+/*
+ * What podwire has on the node beside the pods' links: the tunnel device, the anchor that keeps
+ * the shared blocks alive, the programs' attachments, the masquerading table.
+ */
+
+#define NODE_TUNNEL_LINK "pw-tunnel"
+#define NODE_ANCHOR_LINK "pw-anchor"
+#define NODE_INGRESS_BLOCK 6083
+#define NODE_EGRESS_BLOCK 6084
+#define NODE_GROUP_PODS 0x70770000U /* IFLA_GROUP of pods' links */
+#define NODE_GROUP_DYING 0x70771000U /* and of removed ones; a few hundred groups from here on */
+
+/* Finds the wires and the MTU. `own` may be NULL: then only what default routes say. */
+int node_find_facts(struct agent *agent, const struct node *own, struct err *err);
+/* The tunnel, the anchor and the programs on its blocks; each is made or taken over. */
+int node_make_links(struct agent *agent, struct err *err);
+/* Attaches to the tunnel and to each wire of the facts, detaches from devices that are none now. */
+int node_attach(struct agent *agent, struct err *err);
+/* The constant nft table: masquerading by our mark, and no tracking of the tunnel. */
+int node_masquerade(struct agent *agent, struct err *err);

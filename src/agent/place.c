@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/place.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "linux/bpffs.h"
+#include "linux/sysctl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define PLACE_STOP_SECONDS 10
+
+static int file_read_all(const char *path, struct text *text)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char buffer[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		text_append_bytes(text, buffer, (size_t)n);
+	return n < 0 ? -errno : 0;
+}
+
+int place_read_settings(const char *file, struct settings *ret_settings, struct err *err)
+{
+	_text_ struct text text = {0};
+	struct settings settings;
+	int r;
+
+	settings_defaults(&settings);
+	if (file) {
+		r = file_read_all(file, &text);
+		if (r < 0)
+			return err_system(err, -r, "settings %s", file);
+		r = settings_read(text_string(&text), text.length, &settings, err);
+		if (r < 0)
+			return err_wrap(err, "settings %s", file);
+	}
+	if (!*settings.node && gethostname(settings.node, sizeof(settings.node) - 1) < 0)
+		return err_system(err, errno, "the host's name");
+	*ret_settings = settings;
+	return 0;
+}
+
+/* --- kernel settings, with what was there before --- */
+
+static int found_append(const char *directory, const char *key, const char *value, struct err *err)
+{
+	_free_ char *path = mem_format("%s/found", directory);
+	_free_ char *line = mem_format("%s=%s\n", key, value);
+	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || write(fd, line, strlen(line)) != (ssize_t)strlen(line))
+		return err_system(err, errno, "%s", path);
+	return 0;
+}
+
+/* What was found is written down before it is changed, and only the first time. */
+static int place_set_sysctl(
+	const char *directory, const char *key, const char *value, struct err *err)
+{
+	char now[SYSCTL_VALUE_SIZE];
+	int r = sysctl_read(key, now, err);
+
+	if (r == -ENOENT)
+		return 0; /* the family is switched off */
+	if (r < 0 || strcmp(now, value) == 0)
+		return r;
+	r = found_append(directory, key, now, err);
+	return r < 0 ? r : sysctl_set(key, value, NULL, err);
+}
+
+/*
+ * A node that has its own address by router advertisements keeps it: with forwarding on, the
+ * kernel listens to them only where accept_ra is 2. Set before forwarding is switched on.
+ */
+static int place_keep_advertisements(const char *directory, struct err *err)
+{
+	DIR *devices = opendir("/proc/sys/net/ipv6/conf");
+	struct dirent *entry;
+	int r = 0;
+
+	if (!devices)
+		return 0;
+	while (r == 0 && (entry = readdir(devices))) {
+		_free_ char *key = mem_format("net/ipv6/conf/%s/accept_ra", entry->d_name);
+		char now[SYSCTL_VALUE_SIZE];
+
+		if (entry->d_name[0] == '.' || sysctl_read(key, now, NULL) < 0 ||
+			strcmp(now, "1") != 0)
+			continue;
+		r = place_set_sysctl(directory, key, "2", err);
+	}
+	closedir(devices);
+	return r;
+}
+
+static int place_set_kernel(const char *directory, struct err *err)
+{
+	int r = place_keep_advertisements(directory, err);
+
+	if (r == 0)
+		r = place_set_sysctl(directory, "net/ipv4/ip_forward", "1", err);
+	if (r == 0)
+		r = place_set_sysctl(directory, "net/ipv6/conf/all/forwarding", "1", err);
+	return r;
+}
+
+/* Backwards, so that of a key written down twice the first value is the last one set. */
+static void place_restore_kernel(const char *directory)
+{
+	_free_ char *path = mem_format("%s/found", directory);
+	_text_ struct text text = {0};
+	char *line;
+
+	if (file_read_all(path, &text) < 0 || !text.length)
+		return;
+	while (text.length && (line = strrchr(text.data, '\n'))) {
+		char *equals;
+
+		*line = '\0';
+		line = strrchr(text.data, '\n');
+		line = line ? line + 1 : text.data;
+		equals = strchr(line, '=');
+		if (equals) {
+			*equals = '\0';
+			sysctl_set(line, equals + 1, NULL, NULL);
+		}
+		if (line == text.data)
+			break;
+	}
+	unlink(path);
+}
+
+/* --- directories --- */
+
+static int place_make_directory(
+	const char *path, mode_t mode, unsigned int owner, struct err *err)
+{
+	struct stat stat;
+
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return err_system(err, errno, "%s", path);
+	if (lstat(path, &stat) < 0 || !S_ISDIR(stat.st_mode))
+		return err_set(err, ENOTDIR, "%s is no directory", path);
+	if (chown(path, owner, owner) < 0 || chmod(path, mode) < 0)
+		return err_system(err, errno, "%s", path);
+	return 0;
+}
+
+static int place_make_parents(const char *directory, struct err *err)
+{
+	_free_ char *path = mem_string(directory);
+
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return err_system(err, errno, "%s", path);
+		*slash = '/';
+	}
+	return 0;
+}
+
+int place_make(const char *directory, const struct settings *settings, struct err *err)
+{
+	_free_ char *attachments = mem_format("%s/attachments", directory);
+	_free_ char *bpf = mem_format("%s/bpf", directory);
+	int r = place_make_parents(directory, err);
+
+	if (r == 0)
+		r = place_make_directory(directory, 0755, 0, err);
+	if (r == 0)
+		r = place_make_directory(attachments, 0700, settings->user, err);
+	if (r == 0 && mkdir(bpf, 0700) < 0 && errno != EEXIST)
+		r = err_system(err, errno, "%s", bpf);
+	if (r == 0)
+		r = bpffs_mount(bpf, settings->user, settings->user, err);
+	if (r == 0)
+		r = place_set_kernel(directory, err);
+	return r;
+}
+
+static void place_empty(const char *directory, const char *name)
+{
+	_free_ char *path = mem_format("%s/%s", directory, name);
+	DIR *entries = opendir(path);
+	struct dirent *entry;
+
+	if (!entries)
+		return;
+	while ((entry = readdir(entries)))
+		unlinkat(dirfd(entries), entry->d_name, 0);
+	closedir(entries);
+	rmdir(path);
+}
+
+int place_remove(const char *directory, struct err *err)
+{
+	static const char *const files[] = {"agent.sock", "status.sock", "lock"};
+	_free_ char *bpf = mem_format("%s/bpf", directory);
+	int r = bpffs_unmount(bpf, err);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	rmdir(bpf);
+	place_restore_kernel(directory);
+	place_empty(directory, "attachments");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_free_ char *path = mem_format("%s/%s", directory, files[i]);
+
+		unlink(path);
+	}
+	rmdir(directory); /* stays where somebody else keeps something in it */
+	return 0;
+}
+
+/* --- the lock --- */
+
+static int place_open_lock(const char *directory, int flags, int *ret_fd, struct err *err)
+{
+	_free_ char *path = mem_format("%s/lock", directory);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+
+	if (fd < 0)
+		return err_system(err, errno, "%s", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+int place_lock(const char *directory, int *ret_lock, struct err *err)
+{
+	char pid[16] = "";
+	_close_ int fd = -1;
+	int r = place_open_lock(directory, O_CREAT, &fd, err);
+
+	if (r < 0)
+		return r;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (read(fd, pid, sizeof(pid) - 1) > 0)
+			pid[strcspn(pid, "\n")] = '\0';
+		return err_set(err, EBUSY,
+			"an agent runs here already, with process id %s; a node has one, and "
+			"another node needs a --run-dir of its own",
+			pid);
+	}
+	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		return err_system(err, errno, "%s/lock", directory);
+	*ret_lock = TAKE_FD(fd);
+	return 0;
+}
+
+int place_stop_agent(const char *directory, struct err *err)
+{
+	uint64_t end = clock_monotonic_ns() + PLACE_STOP_SECONDS * CLOCK_NS_PER_S;
+	char text[16] = "";
+	_close_ int fd = -1;
+	int pid, r = place_open_lock(directory, 0, &fd, err);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%d", &pid) != 1 || pid < 2)
+		return err_set(err, EBUSY, "%s/lock is held, but names no process", directory);
+	if (kill(pid, SIGTERM) < 0 && errno != ESRCH)
+		return err_system(err, errno, "ending the agent, process %d", pid);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (clock_monotonic_ns() > end)
+			return err_set(err, ETIMEDOUT, "the agent, process %d, does not end", pid);
+		poll(NULL, 0, 5);
+	}
+	return 0;
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ADD and DEL. ADD is synchronous and answers when the path works: link, addresses, rows, record.
+ * The record is written before the rows, so that whatever breaks off half way can be found and
+ * taken away by DEL; what has no record is an orphan that the next start deletes.
+ */
+#include "agent/pods.h"
+
+#include "agent/bury.h"
+#include "agent/cni.h"
+#include "agent/node.h"
+#include "agent/reconcile.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "compile/overlap.h"
+#include "compile/pod.h"
+#include "linux/address.h"
+#include "linux/link.h"
+#include "linux/neighbor.h"
+#include "linux/netns.h"
+#include "linux/qdisc.h"
+#include "linux/route.h"
+#include "linux/sysctl.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#define LOOPBACK_IFINDEX 1
+
+void pods_compile(const struct agent *agent, struct rows *rows)
+{
+	for (size_t i = 0; i < agent->attachments.count; i++)
+		compile_attachment(&agent->attachments.item[i], rows);
+}
+
+static struct pool *pods_pool_of(struct agent *agent, const struct addr *addr)
+{
+	for (unsigned int i = 0; i < AGENT_FAMILIES; i++)
+		if (agent->pool[i].size && prefix_contains(&agent->pool[i].range, addr))
+			return &agent->pool[i];
+	return NULL;
+}
+
+static void pods_hold_addresses(struct agent *agent)
+{
+	struct err err;
+
+	for (size_t i = 0; i < agent->attachments.count; i++) {
+		const struct attachment *a = &agent->attachments.item[i];
+
+		for (__u32 j = 0; j < a->address_count; j++) {
+			struct pool *pool = pods_pool_of(agent, &a->addresses[j]);
+
+			if (pool && pool_hold(pool, &a->addresses[j], &err) < 0)
+				log_error("attachment %s:%s: %s", a->container, a->ifname, err.text);
+		}
+	}
+}
+
+void pods_make_pools(struct agent *agent)
+{
+	const struct node *own = store_own_node(&agent->objects.store, &agent->settings);
+	bool made = false;
+	struct err err;
+
+	for (size_t i = 0; own && i < own->ranges.count && i < AGENT_FAMILIES; i++) {
+		const struct prefix *range = &own->ranges.list[i];
+		unsigned int start;
+
+		if (agent->pool[i].size && prefix_compare(&agent->pool[i].range, range) == 0)
+			continue;
+		pool_clear(&agent->pool[i]);
+		agent->pool[i] = (struct pool){0};
+		if (!range_is_usable(&agent->objects.store, &agent->settings, own, range, NULL))
+			continue;
+		if (getrandom(&start, sizeof(start), 0) < 0)
+			start = (unsigned int)clock_boottime_ns();
+		if (pool_init(&agent->pool[i], range, start,
+			    agent->settings.address_rest_seconds * 1000UL, &err) < 0) {
+			problems_add(&agent->problems, "node", true, "spec.podCIDRs: %s", err.text);
+			continue;
+		}
+		made = true;
+	}
+	if (made)
+		pods_hold_addresses(agent);
+}
+
+void pods_forget_gone(struct agent *agent)
+{
+	for (size_t i = agent->attachments.count; i-- > 0;) {
+		struct attachment *a = &agent->attachments.item[i];
+		struct link_info link;
+
+		if (link_find(agent->netlink, a->link, &link, NULL) == 0 &&
+			link.ifindex == a->ifindex)
+			continue;
+		log_info("attachment %s:%s of %s/%s has gone with its namespace", a->container,
+			a->ifname, a->pod_namespace, a->pod_name);
+		attachments_remove(&agent->attachments, agent->attachments_directory, a);
+	}
+}
+
+static int pods_fail(struct cni_error *error, enum cni_code code, int r)
+{
+	error->code = code;
+	return r;
+}
+
+static void pods_release_addresses(struct agent *agent, const struct attachment *a)
+{
+	for (__u32 i = 0; i < a->address_count; i++) {
+		struct pool *pool = pods_pool_of(agent, &a->addresses[i]);
+
+		if (pool)
+			pool_release(pool, clock_monotonic_ms(), &a->addresses[i], NULL);
+	}
+}
+
+static int pods_take_addresses(
+	struct agent *agent, struct attachment *a, struct cni_error *error)
+{
+	for (unsigned int i = 0; i < AGENT_FAMILIES; i++) {
+		int r;
+
+		if (!agent->pool[i].size)
+			continue;
+		r = pool_take(&agent->pool[i], clock_monotonic_ms(),
+			&a->addresses[a->address_count], &error->reason);
+		if (r < 0) {
+			pods_release_addresses(agent, a);
+			return pods_fail(error, CNI_TRY_AGAIN, r);
+		}
+		a->address_count++;
+	}
+	if (!a->address_count)
+		return pods_fail(error, CNI_TRY_AGAIN,
+			err_set(&error->reason, EAGAIN,
+				"node %s has no usable pod range; `podwire status` says why",
+				agent->settings.node));
+	return 0;
+}
+
+/* Locally administered, unicast, and else random. */
+static int pods_make_names(struct attachment *a, struct err *err)
+{
+	__u8 random[16];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return err_system(err, errno, "getrandom");
+	memcpy(a->mac, random, 6);
+	memcpy(a->host_mac, random + 6, 6);
+	a->mac[0] = a->host_mac[0] = 0x0a;
+	snprintf(a->link, sizeof(a->link), "pw%02x%02x%02x%02x%02x%02x", random[1], random[2],
+		random[3], random[4], random[12], random[13]);
+	return 0;
+}
+
+static int pods_make_link(struct agent *agent, struct attachment *a, int netns, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	struct link_veth veth = {
+		.peer_netns = netns, .mtu = agent->facts.pod_mtu, .group = NODE_GROUP_PODS};
+	struct link_info link;
+	int r;
+
+	snprintf(veth.name, sizeof(veth.name), "%s", a->link);
+	snprintf(veth.peer_name, sizeof(veth.peer_name), "%s", a->ifname);
+	memcpy(veth.mac, a->host_mac, sizeof(veth.mac));
+	memcpy(veth.peer_mac, a->mac, sizeof(veth.peer_mac));
+	link_add_veth(&batch, &veth);
+	r = netlink_commit(agent->netlink, &batch, err);
+	if (r == 0)
+		r = link_find(agent->netlink, a->link, &link, err);
+	if (r < 0)
+		return r;
+	a->ifindex = link.ifindex;
+	return 0;
+}
+
+/* The node's side: programs by the shared blocks, and no ear for router advertisements. */
+static int pods_set_host_side(struct agent *agent, const struct attachment *a, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	_free_ char *accept_ra = mem_format("net/ipv6/conf/%s/accept_ra", a->link);
+	int r = sysctl_set(accept_ra, "0", NULL, err);
+
+	/* Without IPv6 there is no such key, in a container without a writable /proc init did it. */
+	if (r < 0 && r != -ENOENT && r != -EROFS)
+		return r;
+	qdisc_add_clsact(&batch, a->ifindex, NODE_INGRESS_BLOCK, NODE_EGRESS_BLOCK);
+	return netlink_commit(agent->netlink, &batch, err);
+}
+
+static void pods_append_gateway(struct netlink_batch *batch, const char *gateway,
+	const char *everything, const struct attachment *a, unsigned int ifindex)
+{
+	struct neighbor neighbor = {.ifindex = ifindex};
+	struct route route = {.ifindex = ifindex, .on_link = true};
+
+	addr_parse(gateway, &neighbor.addr);
+	memcpy(neighbor.mac, a->host_mac, sizeof(neighbor.mac));
+	neighbor_replace(batch, &neighbor);
+	prefix_parse(everything, &route.destination, NULL);
+	route.gateway = neighbor.addr;
+	route_replace(batch, &route);
+}
+
+/* The pod's side, through the socket that the plugin opened in the pod's namespace. */
+static int pods_set_pod_side(const struct attachment *a, struct netlink *inside, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	struct link_info link;
+	int r = link_find(inside, a->ifname, &link, err);
+
+	if (r < 0)
+		return r;
+	link_set_up(&batch, LOOPBACK_IFINDEX, true);
+	for (__u32 i = 0; i < a->address_count; i++) {
+		struct address address = {.addr = a->addresses[i],
+			.length = 128,
+			.ifindex = link.ifindex,
+			.flags = ADDRESS_NO_DAD | ADDRESS_NO_PREFIX_ROUTE};
+
+		address_add(&batch, &address);
+	}
+	link_set_up(&batch, link.ifindex, true);
+	for (__u32 i = 0; i < a->address_count; i++) {
+		bool v4 = addr_family(&a->addresses[i]) == FAMILY_IPV4;
+
+		pods_append_gateway(&batch, v4 ? cni_gateway_ipv4 : cni_gateway_ipv6,
+			v4 ? "0.0.0.0/0" : "::/0", a, link.ifindex);
+	}
+	return netlink_commit(inside, &batch, err);
+}
+
+/* Takes all of it back: rows, link, addresses, record; what is not there is no error. */
+static void pods_take_down(struct agent *agent, struct attachment *a)
+{
+	struct rows rows = {0};
+
+	compile_attachment(a, &rows);
+	rows_sort(&rows);
+	reconcile_remove(agent, &rows);
+	rows_clear(&rows);
+	pods_release_addresses(agent, a);
+	if (a->ifindex)
+		bury_link(agent, a->ifindex);
+}
+
+static int pods_wire(struct agent *agent, struct attachment *a, int netns,
+	struct netlink *inside, struct err *err)
+{
+	struct rows rows = {0};
+	int r = pods_make_link(agent, a, netns, err);
+
+	if (r == 0)
+		r = pods_set_host_side(agent, a, err);
+	if (r == 0)
+		r = pods_set_pod_side(a, inside, err);
+	if (r == 0)
+		r = attachments_add(
+			&agent->attachments, agent->attachments_directory, a, err);
+	if (r < 0)
+		return r;
+	compile_attachment(a, &rows);
+	rows_sort(&rows);
+	r = reconcile_add(agent, &rows, err);
+	rows_clear(&rows);
+	if (r < 0)
+		attachments_remove(&agent->attachments, agent->attachments_directory,
+			attachments_find(&agent->attachments, a->container, a->ifname));
+	return r;
+}
+
+static void pods_describe(const struct cni_request *request, struct attachment *a, int netns)
+{
+	snprintf(a->container, sizeof(a->container), "%s", request->container);
+	snprintf(a->ifname, sizeof(a->ifname), "%s", request->ifname);
+	snprintf(a->pod_namespace, sizeof(a->pod_namespace), "%s", request->pod_namespace);
+	snprintf(a->pod_name, sizeof(a->pod_name), "%s", request->pod_name);
+	snprintf(a->pod_uid, sizeof(a->pod_uid), "%s", request->pod_uid);
+	a->magic = ATTACHMENT_MAGIC;
+	a->netns_inode = netns_inode(netns);
+	a->added_ns = clock_boottime_ns();
+}
+
+static int pods_check_add(struct agent *agent, const struct cni_request *request,
+	const struct control_request *call, struct cni_error *error)
+{
+	if (!*request->container || strchr(request->container, '/') ||
+		strlen(request->container) + IFNAMSIZ + 2 > NAME_MAX)
+		return pods_fail(error, CNI_INVALID_ENVIRONMENT,
+			err_set(&error->reason, EINVAL,
+				"CNI_CONTAINERID: use 1 to %d letters, digits, '_', '.' and '-'",
+				NAME_MAX - IFNAMSIZ - 2));
+	if (!*request->ifname || strlen(request->ifname) >= IFNAMSIZ)
+		return pods_fail(error, CNI_INVALID_ENVIRONMENT,
+			err_set(&error->reason, EINVAL, "CNI_IFNAME: use 1 to %d characters",
+				IFNAMSIZ - 1));
+	if (call->fd[0] < 0 || call->fd[1] < 0)
+		return pods_fail(error, CNI_INVALID_ENVIRONMENT,
+			err_set(&error->reason, EINVAL,
+				"CNI_NETNS: the plugin passed no namespace; use its path"));
+	if (attachments_find(&agent->attachments, request->container, request->ifname))
+		return pods_fail(error, CNI_ATTACHED_ALREADY,
+			err_set(&error->reason, EEXIST,
+				"container %s has an interface %s already; DEL it first",
+				request->container, request->ifname));
+	if (!agent->ready)
+		return pods_fail(error, CNI_TRY_AGAIN,
+			err_set(&error->reason, EAGAIN,
+				"node %s is not ready; `podwire status` says why",
+				agent->settings.node));
+	return 0;
+}
+
+static int pods_add(struct agent *agent, const struct cni_request *request,
+	struct control_request *call, struct text *reply, struct cni_error *error)
+{
+	_cleanup_(netlink_close) struct netlink *inside = NULL;
+	struct attachment a = {0};
+	struct cni_result result;
+	int r = pods_check_add(agent, request, call, error);
+
+	if (r < 0)
+		return r;
+	r = netns_check(call->fd[0], request->netns, &error->reason);
+	if (r == 0)
+		r = netlink_adopt(call->fd[1], &inside, &error->reason);
+	if (r < 0)
+		return pods_fail(error, CNI_INVALID_ENVIRONMENT, r);
+	call->fd[1] = -1;
+	pods_describe(request, &a, call->fd[0]);
+	r = pods_take_addresses(agent, &a, error);
+	if (r < 0)
+		return r;
+	r = pods_make_names(&a, &error->reason);
+	if (r == 0)
+		r = pods_wire(agent, &a, call->fd[0], inside, &error->reason);
+	if (r < 0) {
+		pods_take_down(agent, &a);
+		return pods_fail(error, CNI_IO, r);
+	}
+	result = (struct cni_result){
+		.interface = {{.name = a.link, .mac = a.host_mac, .mtu = agent->facts.pod_mtu},
+			{.name = a.ifname, .mac = a.mac, .sandbox = request->netns,
+				.mtu = agent->facts.pod_mtu}},
+		.address = a.addresses,
+		.address_count = a.address_count};
+	cni_reply_result(request, &result, reply);
+	log_debug("ADD %s:%s for %s/%s", a.container, a.ifname, a.pod_namespace, a.pod_name);
+	return 0;
+}
+
+/*
+ * Where the namespace lives on, its interface gets out of the way of a new ADD at once; the link
+ * itself is deleted a moment later (bury.h).
+ */
+static void pods_clear_name(const struct attachment *a, int *netlink_fd)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	_cleanup_(netlink_close) struct netlink *inside = NULL;
+	struct link_info link;
+	char name[IFNAMSIZ];
+
+	if (*netlink_fd < 0 || netlink_adopt(*netlink_fd, &inside, NULL) < 0)
+		return;
+	*netlink_fd = -1;
+	if (link_find(inside, a->ifname, &link, NULL) < 0 || memcmp(link.mac, a->mac, 6) != 0)
+		return;
+	snprintf(name, sizeof(name), "gone%u", link.ifindex);
+	link_set_up(&batch, link.ifindex, false);
+	link_set_name(&batch, link.ifindex, name);
+	netlink_commit(inside, &batch, NULL);
+}
+
+static int pods_del(struct agent *agent, const struct cni_request *request,
+	struct control_request *call, struct text *reply, struct cni_error *error)
+{
+	struct attachment *found =
+		attachments_find(&agent->attachments, request->container, request->ifname);
+	struct attachment a;
+
+	(void)error;
+	if (found) {
+		a = *found;
+		pods_clear_name(&a, &call->fd[1]);
+		pods_take_down(agent, &a);
+		attachments_remove(&agent->attachments, agent->attachments_directory, found);
+		log_debug("DEL %s:%s", a.container, a.ifname);
+	}
+	cni_reply_nothing(reply);
+	return 0;
+}
+
+static int pods_status(struct agent *agent, const struct cni_request *request,
+	struct control_request *call, struct text *reply, struct cni_error *error)
+{
+	(void)request;
+	(void)call;
+	if (!agent->ready)
+		return pods_fail(error, CNI_PLUGIN_UNAVAILABLE,
+			err_set(&error->reason, EAGAIN,
+				"node %s is not ready; `podwire status` says why",
+				agent->settings.node));
+	cni_reply_nothing(reply);
+	return 0;
+}
+
+static int (*const pods_commands[CNI_COMMAND_MAX])(struct agent *, const struct cni_request *,
+	struct control_request *, struct text *, struct cni_error *) = {
+	[CNI_ADD] = pods_add,
+	[CNI_DEL] = pods_del,
+	[CNI_STATUS] = pods_status,
+};
+
+void pods_run(void *context, struct control_request *call, struct text *reply)
+{
+	_cleanup_(cni_request_clear) struct cni_request request = {.version = CNI_VERSION_1_0_0};
+	struct cni_error error = {.code = CNI_DECODE};
+	int r = cni_request_read(call->parameters, &request, &error);
+
+	if (r == 0 && !pods_commands[request.command])
+		r = pods_fail(&error, CNI_INVALID_ENVIRONMENT,
+			err_set(&error.reason, EINVAL,
+				"CNI_COMMAND: this release answers ADD, DEL, STATUS and VERSION"));
+	if (r == 0)
+		r = pods_commands[request.command](context, &request, call, reply, &error);
+	if (r == 0)
+		return;
+	log_warning("%s:%s: %s", request.container ? request.container : "?",
+		request.ifname ? request.ifname : "?", error.reason.text);
+	cni_reply_error(&request, &error, reply);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/agent.h"
+#include "agent/control.h"
+
+/* What a container runtime asks for, by way of the plugin: io.podwire.cni.Run. */
+void pods_run(void *agent, struct control_request *request, struct text *reply);
+
+/*
+ * Makes the pools of addresses from this node's ranges, holding what the records say is in use.
+ * Called when the node's object is there, and again when its ranges change.
+ */
+void pods_make_pools(struct agent *agent);
+
+/* Takes out of the records what has no link any more: its namespace went without a DEL. */
+void pods_forget_gone(struct agent *agent);
+
+/* The rows that the attachments want. */
+void pods_compile(const struct agent *agent, struct rows *rows);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/reconcile.h"
+
+#include "agent/node.h"
+#include "agent/pods.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "compile/print.h"
+#include "linux/address.h"
+#include "linux/neighbor.h"
+#include "linux/route.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RECONCILE_RETRY_MS 1000
+
+static void append_address(struct netlink_batch *batch, const struct difference *difference)
+{
+	const struct address_key *key = difference->row->key;
+	struct address address = {.addr = key->addr,
+		.length = key->length,
+		.ifindex = key->ifindex,
+		.flags = ADDRESS_NO_DAD | ADDRESS_NO_PREFIX_ROUTE};
+
+	if (difference->change == CHANGE_REMOVE)
+		address_delete(batch, &address);
+	else
+		address_add(batch, &address);
+}
+
+static void append_route(struct netlink_batch *batch, const struct difference *difference)
+{
+	const struct route_key *key = difference->row->key;
+	const struct route_value *value = difference->row->value;
+	struct route route = {.destination = {.addr = key->first, .length = key->length},
+		.type = value->kind == ROUTE_KIND_PROHIBIT ? ROUTE_PROHIBIT : ROUTE_UNICAST,
+		.ifindex = value->ifindex,
+		.gateway = value->gateway,
+		.source = value->source,
+		.mtu = value->mtu};
+
+	if (difference->change == CHANGE_REMOVE)
+		route_delete(batch, &route);
+	else
+		route_replace(batch, &route);
+}
+
+static void append_neighbor(struct netlink_batch *batch, const struct difference *difference)
+{
+	const struct neighbor_key *key = difference->row->key;
+	const struct neighbor_value *value = difference->row->value;
+	struct neighbor neighbor = {.addr = key->addr, .ifindex = key->ifindex};
+
+	memcpy(neighbor.mac, value->mac, sizeof(neighbor.mac));
+	if (difference->change == CHANGE_REMOVE)
+		neighbor_delete(batch, &neighbor);
+	else
+		neighbor_replace(batch, &neighbor);
+}
+
+/* Tables of the kernel's own; the others are maps. */
+static void (*const kernel_tables[TABLE_MAX])(
+	struct netlink_batch *, const struct difference *) = {
+	[TABLE_ADDRESS] = append_address,
+	[TABLE_ROUTE] = append_route,
+	[TABLE_NEIGHBOR] = append_neighbor,
+};
+
+/* Sends what has been gathered; the order among tables is kept. */
+static int differences_flush(struct agent *agent, struct netlink_batch *batch, struct err *err)
+{
+	int r = batch->count ? netlink_commit(agent->netlink, batch, err) : 0;
+
+	netlink_batch_clear(batch);
+	return r;
+}
+
+/* Applies all that can be applied; the error is that of the first that cannot. */
+static int differences_apply(
+	struct agent *agent, const struct differences *differences, struct err *err)
+{
+	_netlink_batch_ struct netlink_batch batch = {0};
+	int result = 0;
+
+	for (size_t i = 0; i < differences->count; i++) {
+		const struct difference *difference = &differences->item[i];
+		int r;
+
+		if (kernel_tables[difference->row->table]) {
+			kernel_tables[difference->row->table](&batch, difference);
+			continue;
+		}
+		r = differences_flush(agent, &batch, result ? NULL : err);
+		result = result ? result : r;
+		r = tables_apply(&agent->tables, difference, result ? NULL : err);
+		result = result ? result : r;
+	}
+	if (differences_flush(agent, &batch, result ? NULL : err) < 0 && !result)
+		result = -(err ? err->code : EIO);
+	return result;
+}
+
+int reconcile_add(struct agent *agent, const struct rows *rows, struct err *err)
+{
+	struct differences differences = {0};
+	const struct rows none = {0};
+	int r;
+
+	rows_diff(&none, rows, &differences);
+	r = differences_apply(agent, &differences, err);
+	differences_clear(&differences);
+	return r;
+}
+
+void reconcile_remove(struct agent *agent, const struct rows *rows)
+{
+	struct differences differences = {0};
+	const struct rows none = {0};
+	struct err err;
+
+	rows_diff(rows, &none, &differences);
+	if (differences_apply(agent, &differences, &err) < 0)
+		log_error("removing rows: %s", err.text);
+	differences_clear(&differences);
+}
+
+struct held {
+	const struct agent *agent;
+	struct rows *rows;
+};
+
+static int held_address(const struct address *address, void *context)
+{
+	struct held *held = context;
+	struct address_key key = {
+		.addr = address->addr, .length = address->length, .ifindex = address->ifindex};
+	struct address_value value = {0};
+
+	/* IPv6 gives each device a link-local address of its own accord. */
+	if (!addr_is_link_local(&address->addr))
+		rows_add(held->rows, TABLE_ADDRESS, &key, &value);
+	return 0;
+}
+
+static int held_route(const struct route *route, void *context)
+{
+	struct held *held = context;
+	struct route_key key = {
+		.first = route->destination.addr, .length = route->destination.length};
+	struct route_value value = {.gateway = route->gateway,
+		.source = route->source,
+		.kind = route->type == ROUTE_PROHIBIT ? ROUTE_KIND_PROHIBIT : ROUTE_KIND_UNICAST,
+		.ifindex = route->type == ROUTE_PROHIBIT ? 0 : route->ifindex,
+		.mtu = route->mtu};
+
+	rows_add(held->rows, TABLE_ROUTE, &key, &value);
+	return 0;
+}
+
+static bool neighbor_is_of_pod(const struct agent *agent, const struct neighbor *neighbor)
+{
+	for (size_t i = 0; i < agent->attachments.count; i++)
+		if (agent->attachments.item[i].ifindex == neighbor->ifindex)
+			return true;
+	return false;
+}
+
+static int held_neighbor(const struct neighbor *neighbor, void *context)
+{
+	struct held *held = context;
+	struct neighbor_key key = {.addr = neighbor->addr, .ifindex = neighbor->ifindex};
+	struct neighbor_value value = {0};
+
+	if (!neighbor_is_of_pod(held->agent, neighbor))
+		return 0;
+	memcpy(value.mac, neighbor->mac, sizeof(value.mac));
+	rows_add(held->rows, TABLE_NEIGHBOR, &key, &value);
+	return 0;
+}
+
+int reconcile_held(struct agent *agent, struct rows *rows, struct err *err)
+{
+	struct held held = {.agent = agent, .rows = rows};
+	int r = tables_read(&agent->tables, rows, err);
+
+	if (r == 0)
+		r = address_dump(agent->netlink, agent->facts.tunnel_ifindex, held_address, &held, err);
+	if (r == 0)
+		r = route_dump(agent->netlink, ROUTE_TABLE_MAIN, ROUTE_PROTOCOL, held_route, &held,
+			err);
+	if (r == 0)
+		r = neighbor_dump(agent->netlink, 0, held_neighbor, &held, err);
+	rows_sort(rows);
+	return r;
+}
+
+void reconcile_wanted(struct agent *agent, struct rows *rows, struct problems *problems)
+{
+	compile_nodes(&agent->objects.store, &agent->settings, &agent->facts, rows, problems);
+	pods_compile(agent, rows);
+	rows_sort(rows);
+}
+
+static void reconcile_log(const struct differences *differences)
+{
+	for (size_t i = 0; i < differences->count; i++) {
+		_text_ struct text line = {0};
+
+		row_print(differences->item[i].row, &line);
+		log_debug("%s %s", change_sign(differences->item[i].change), text_string(&line));
+	}
+}
+
+static int reconcile_rows(struct agent *agent, struct err *err)
+{
+	struct rows wanted = {0}, held = {0};
+	struct differences differences = {0};
+	int r;
+
+	problems_clear(&agent->problems);
+	pods_make_pools(agent);
+	reconcile_wanted(agent, &wanted, &agent->problems);
+	r = reconcile_held(agent, &held, err);
+	if (r == 0) {
+		rows_diff(&held, &wanted, &differences);
+		reconcile_log(&differences);
+		r = differences_apply(agent, &differences, err);
+	}
+	agent->changed += differences.count;
+	differences_clear(&differences);
+	rows_clear(&wanted);
+	rows_clear(&held);
+	return r;
+}
+
+/* Without this node's object nothing can be said about its wires, and no pod can be added. */
+static int reconcile_all(struct agent *agent, struct err *err)
+{
+	const struct node *own = store_own_node(&agent->objects.store, &agent->settings);
+	int r = node_find_facts(agent, own, err);
+
+	if (r == 0)
+		r = node_make_links(agent, err);
+	if (r == 0)
+		r = reconcile_rows(agent, err);
+	if (r == 0 && own)
+		r = node_attach(agent, err);
+	return r;
+}
+
+static void reconcile_tell_ready(struct agent *agent)
+{
+	if (agent->ready_fd < 0)
+		return;
+	if (write(agent->ready_fd, "1", 1) < 0)
+		log_warning("nobody waits at the descriptor of --ready-fd");
+	mem_close(&agent->ready_fd);
+}
+
+void reconcile(struct agent *agent)
+{
+	struct err err = {0};
+	int r = reconcile_all(agent, &err);
+
+	agent->reconciled++;
+	if (r < 0 && strcmp(agent->last_error, err.text) != 0)
+		log_error("%s; trying again", err.text);
+	snprintf(agent->last_error, sizeof(agent->last_error), "%s", r < 0 ? err.text : "");
+	if (r < 0)
+		loop_timer_set_in(agent->loop, &agent->retry, RECONCILE_RETRY_MS);
+	if (r == 0 && (agent->pool[0].size || agent->pool[1].size) && !agent->ready) {
+		agent->ready = true;
+		log_info("node %s is ready", agent->settings.node);
+	}
+	if (agent->ready)
+		reconcile_tell_ready(agent);
+}

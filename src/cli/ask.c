@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions to the agent: each command is a method, the list in its answer, and its columns. */
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/verdicts.h"
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/output.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+struct question {
+	const char *command;
+	const char *method;
+	const char *list; /* member of the answer that holds the rows; NULL: the answer is one object */
+	const char *name_key;
+	struct output_column columns[10];
+	const char *help;
+};
+
+static const struct question questions[] = {
+	{"status", "io.podwire.Status", NULL, "node", {{0}},
+		"Exits 0 where the node is ready and nothing is wrong, else 1."},
+	{"pods", "io.podwire.Pods", "pods", "name",
+		{{"NAMESPACE", "namespace"}, {"NAME", "name"}, {"ADDRESSES", "addresses"},
+			{"LINK", "link"}, {"CONTAINER", "container", true},
+			{"INTERFACE", "ifname", true}, {"MAC", "mac", true}},
+		"A container that is no Kubernetes pod has no namespace; its name is its id."},
+	{"nodes", "io.podwire.Nodes", "nodes", "name",
+		{{"NAME", "name"}, {"ADDRESSES", "addresses"}, {"RANGES", "ranges"}, {"ROUTE", "route"}},
+		"ROUTE: own, vxlan, direct, or refused (see `podwire status`)."},
+	{"drops", "io.podwire.Drops", "drops", "verdict",
+		{{"PACKETS", "packets", false, true}, {"VERDICT", "verdict"}, {"WHERE", "where"},
+			{"SOURCE", "source"}, {"TARGET", "target"}, {"PROTOCOL", "protocol"},
+			{"PORT", "port", false, true}, {"AGO", "ago"}, {"WHY", "why"}},
+		"What was dropped of late; the oldest entries make room for new ones."},
+	{"tables", "io.podwire.Tables", "rows", "row", {{"ROW", "row"}},
+		"Rows as the kernel holds them, in the form of the golden files."},
+	{"diff", "io.podwire.Diff", "rows", "row", {{"", "change"}, {"ROW", "row"}},
+		"+ is wanted and missing, - is held and not wanted, ~ differs. Exits 1 if any."},
+};
+
+struct ask_options {
+	const char *directory;
+	enum output_format format;
+	bool help;
+};
+
+static const struct question *question_find(const char *command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(questions); i++)
+		if (strcmp(questions[i].command, command) == 0)
+			return &questions[i];
+	return NULL;
+}
+
+static void question_usage(const struct question *question, FILE *out)
+{
+	fprintf(out,
+		"usage: podwire %s [-o table|wide|json|name] [--run-dir DIR]\n\n%s\n\n"
+		"  -o, --output FORMAT  how to print (default: table)\n"
+		"      --run-dir DIR    the agent's run directory (default: /run/podwire,\n"
+		"                       or the environment's PODWIRE_RUN_DIR)\n",
+		question->command, question->help);
+}
+
+/* 0, or the exit code. */
+static int ask_options_read(int argc, char **argv, struct ask_options *options)
+{
+	static const struct option long_options[] = {{"output", required_argument, NULL, 'o'},
+		{"run-dir", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'}, {0}};
+	int option;
+
+	*options = (struct ask_options){.format = OUTPUT_TABLE};
+	while ((option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			options->format = output_format_parse(optarg);
+			if (options->format == OUTPUT_MAX) {
+				fprintf(stderr,
+					"podwire: -o %s is no format; use table, wide, json or name\n",
+					optarg);
+				return 2;
+			}
+			break;
+		case 'r':
+			options->directory = optarg;
+			break;
+		case 'h':
+			options->help = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "podwire: %s takes no argument %s\n", argv[0], argv[optind]);
+		return 2;
+	}
+	options->directory = command_run_directory(options->directory);
+	return 0;
+}
+
+static void status_print_list(json_t *list, const char *title, const char *key)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		printf("%-10s ", i ? "" : title);
+		if (json_is_object(item)) {
+			output_text(json_string_value(json_object_get(item, key)));
+			printf(": ");
+			item = json_object_get(item, "text");
+		}
+		output_text(json_string_value(item));
+		putchar('\n');
+	}
+}
+
+static void status_print_lines(json_t *status)
+{
+	json_t *value;
+	size_t i;
+
+	printf("node       ");
+	output_text(json_string_value(json_object_get(status, "node")));
+	printf(json_is_true(json_object_get(status, "ready")) ? "  ready\n" : "  NOT READY\n");
+	printf("version    %s, layout %s\n", json_string_value(json_object_get(status, "version")),
+		json_string_value(json_object_get(status, "layout")));
+	printf("runs as    uid %lld, %s\n", json_integer_value(json_object_get(status, "user")),
+		json_string_value(json_object_get(status, "capabilities")));
+	status_print_list(json_object_get(status, "devices"), "devices", "name");
+	json_array_foreach(json_object_get(status, "pools"), i, value)
+		printf("%-10s %s: %lld used, %lld resting, %lld free\n", i ? "" : "addresses",
+			json_string_value(json_object_get(value, "range")),
+			json_integer_value(json_object_get(value, "used")),
+			json_integer_value(json_object_get(value, "resting")),
+			json_integer_value(json_object_get(value, "free")));
+	status_print_list(json_object_get(status, "problems"), "problems", "object");
+	status_print_list(json_object_get(status, "refused"), "refused", "");
+	status_print_list(json_object_get(status, "ignored"), "ignored", "");
+	status_print_list(json_object_get(status, "errors"), "errors", "");
+}
+
+static int status_print(json_t *status, enum output_format format)
+{
+	bool well = json_is_true(json_object_get(status, "ready")) &&
+		    !json_array_size(json_object_get(status, "problems")) &&
+		    !json_array_size(json_object_get(status, "refused")) &&
+		    !json_array_size(json_object_get(status, "errors"));
+
+	if (format == OUTPUT_JSON)
+		output_json(status);
+	else if (format == OUTPUT_NAME)
+		printf("%s\n", json_string_value(json_object_get(status, "node")));
+	else
+		status_print_lines(status);
+	return well ? 0 : 1;
+}
+
+int command_ask(int argc, char **argv)
+{
+	const struct question *question = question_find(argv[0]);
+	_json_ json_t *answer = NULL;
+	struct ask_options options;
+	struct err err = {0};
+	unsigned int columns = 0;
+	json_t *rows;
+	int r = ask_options_read(argc, argv, &options);
+
+	if (r)
+		return r;
+	if (options.help) {
+		question_usage(question, stdout);
+		return 0;
+	}
+	if (client_call(options.directory, question->method, NULL, &answer, &err) < 0) {
+		fprintf(stderr, "podwire: %s\n", err.text);
+		return 1;
+	}
+	if (!question->list)
+		return status_print(answer, options.format);
+	rows = json_object_get(answer, question->list);
+	while (columns < ARRAY_SIZE(question->columns) && question->columns[columns].title)
+		columns++;
+	if (strcmp(question->command, "diff") == 0 && options.format != OUTPUT_JSON &&
+		!json_array_size(rows))
+		return 0;
+	output_rows(rows, question->columns, columns, options.format, question->name_key);
+	return strcmp(question->command, "diff") == 0 && json_array_size(rows) ? 1 : 0;
+}
+
+int command_verdicts(int argc, char **argv)
+{
+	static const struct output_column columns[] = {{"NUMBER", "number", false, true},
+		{"VERDICT", "name"}, {"KIND", "kind"}, {"WHAT IT MEANS", "sentence"}};
+	_json_ json_t *rows = json_array();
+	struct ask_options options;
+	int r = ask_options_read(argc, argv, &options);
+
+	if (r)
+		return r;
+	if (options.help) {
+		printf("usage: podwire verdicts [-o table|json|name]\n");
+		return 0;
+	}
+	for (unsigned int number = 0; number < VERDICT_MAX; number++)
+		if (verdict_name(number))
+			json_array_append_new(rows,
+				json_pack("{s:i, s:s, s:s, s:s}", "number", (int)number, "name",
+					verdict_name(number), "kind",
+					verdict_kind_name(verdict_kind(number)), "sentence",
+					verdict_sentence(number)));
+	output_rows(rows, columns, ARRAY_SIZE(columns), options.format, "name");
+	return 0;
+}
