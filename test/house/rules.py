@@ -172,7 +172,7 @@ def find_clang():
 
 
 def header_command(path, root):
-    includes = [f"-I{root}", f"-I{root}/src"]
+    includes = [f"-I{root}", f"-iquote{root}/src"]
     if path.startswith("bpf/"):
         machine = os.uname().machine
         return [find_clang() or "clang", "-target", "bpf", "-O2", "-std=gnu11", "-fsyntax-only",

@@ -183,7 +183,8 @@ static void rows_make(enum setting setting, int underlay, struct rows *rows)
 
 	objects_read(underlay, &store);
 	facts_make(&facts);
-	settings_make(setting == SETTING_DIRECT, setting != SETTING_NO_MASQUERADE, &scene.settings);
+	settings_make(underlay, setting == SETTING_DIRECT, setting != SETTING_NO_MASQUERADE,
+		&scene.settings);
 	compile_nodes(&store, &scene.settings, &facts, rows, &problems);
 	for (size_t i = 0; i < problems.count; i++)
 		fprintf(stderr, "packet: %s: %s\n", problems.item[i].object, problems.item[i].text);

@@ -6,6 +6,6 @@
 
 /* What the node of the scene has been told: by its settings file, and by the API server. */
 
-/* Three nodes; their InternalIPs of the `underlay` family come first. */
+/* Three nodes; all that is of the `underlay` family comes first. */
 void objects_read(int underlay, struct store *store);
-void settings_make(bool direct, bool masquerade, struct settings *settings);
+void settings_make(int underlay, bool direct, bool masquerade, struct settings *settings);
