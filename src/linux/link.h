@@ -12,10 +12,10 @@
 
 /*
  * A pair of devices, the peer born in another namespace: names and hardware addresses are given in
- * the message that creates it (udev rewrites them otherwise, and nothing is ever half-made). The
- * near side is up at once; the far side cannot be (veth refuses it before both are there). Neither
- * makes an IPv6 link-local address. One queue each: a veth sends without a queue's lock, and the
- * kernel's default of one per processor costs a directory in sysfs each.
+ * the message that creates it (udev rewrites them otherwise, and nothing is ever half-made). A
+ * second message sets the near side up, without an IPv6 link-local address; the far side waits for
+ * link_set_up_bare. One queue each: a veth sends without a queue's lock, and the kernel's default
+ * of one per processor costs two directories in sysfs each.
  */
 struct link_veth {
 	char name[IF_NAMESIZE];
@@ -43,6 +43,8 @@ void link_add_vxlan(struct netlink_batch *batch, const struct link_vxlan *vxlan)
 void link_add_dummy(struct netlink_batch *batch, const char *name);
 
 void link_set_up(struct netlink_batch *batch, unsigned int ifindex, bool up);
+/* Up without an IPv6 link-local address: for the far side, in the namespace where it is. */
+void link_set_up_bare(struct netlink_batch *batch, unsigned int ifindex);
 void link_set_mtu(struct netlink_batch *batch, unsigned int ifindex, unsigned int mtu);
 void link_set_mac(struct netlink_batch *batch, unsigned int ifindex,
 	const unsigned char mac[LINK_MAC_SIZE]);

@@ -49,17 +49,25 @@ struct netlink_batch {
 #define _netlink_batch_ __attribute__((cleanup(netlink_batch_clear)))
 
 /*
- * Appends a message and its family header, zeroed; the caller fills it and puts attributes by
- * netlink_put_*, NETLINK_MESSAGE_SIZE bytes in all, before it begins another one. For the files
- * of this folder. `flags`: NLM_F_CREATE, NLM_F_REPLACE, NLM_F_EXCL.
+ * For the files of this folder. Begins a message; the caller puts its family header and attributes
+ * with libmnl, NETLINK_MESSAGE_SIZE bytes in all, and ends it before it begins another one.
+ * `flags`: NLM_F_CREATE, NLM_F_REPLACE, NLM_F_EXCL. What is put is of bounded size by its types.
  */
 #define NETLINK_MESSAGE_SIZE 2048
 struct nlmsghdr *netlink_begin(struct netlink_batch *batch, int type, int flags,
 	unsigned int tolerate, const char *format, ...) __attribute__((format(printf, 5, 6)));
-void *netlink_header(struct netlink_batch *batch, struct nlmsghdr *message, size_t size);
-/* Closes the message that was begun last. */
 void netlink_end(struct netlink_batch *batch, struct nlmsghdr *message);
 void netlink_batch_clear(struct netlink_batch *batch);
+
+/*
+ * Sorts attributes by their type: those behind the family header of `header` bytes, or those of a
+ * nest. `ret_table[type]` is NULL where there is none; types from `size` on are passed over.
+ */
+void netlink_read(const struct nlmsghdr *message, size_t header, const struct nlattr **ret_table,
+	size_t size);
+void netlink_read_nest(const struct nlattr *nest, const struct nlattr **ret_table, size_t size);
+/* Cut to size, and always ended. */
+void netlink_read_text(const struct nlattr *attribute, char *ret_text, size_t size);
 
 /*
  * Sends all messages in order. The kernel goes on after one that it refuses, and so do we: each
