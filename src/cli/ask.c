@@ -190,7 +190,10 @@ int command_ask(int argc, char **argv)
 	if (strcmp(question->command, "diff") == 0 && options.format != OUTPUT_JSON &&
 		!json_array_size(rows))
 		return 0;
-	output_rows(rows, question->columns, columns, options.format, question->name_key);
+	if (options.format == OUTPUT_JSON) /* the whole answer: some hold more than one list */
+		output_json(answer);
+	else
+		output_rows(rows, question->columns, columns, options.format, question->name_key);
 	return strcmp(question->command, "diff") == 0 && json_array_size(rows) ? 1 : 0;
 }
 
