@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A lab as an object of a test, and the facts that tests ask of it."""
+import collections
 import json
 import os
 import shutil
@@ -125,11 +126,12 @@ class Lab:
                    "PODWIRE_RUN_DIR": self.run_directory(node)}, **options)
 
     def drops(self, node):
-        """How often each verdict dropped a packet on this node."""
-        return {row["verdict"]: row["packets"] for row in self.counts(node)}
-
-    def counts(self, node):
-        return self.query(node, "drops")["verdicts"]
+        """How many packets each verdict has dropped on this node."""
+        counts = collections.Counter()
+        for row in self.query(node, "drops")["counts"]:
+            if row["kind"] == "drop":
+                counts[row["verdict"]] += row["packets"]
+        return counts
 
     # --- probes ---
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 
 import pytest
-from labs import LABS, ROOT
+from labs import LABS, PODWIRE, ROOT, run
 
 DOCUMENTS = [name for name in ["README.md", "HACKING.md", "ARCHITECTURE.md", "SECURITY.md"]
              + sorted(f"doc/{name}" for name in os.listdir(os.path.join(ROOT, "doc")))
@@ -63,3 +63,12 @@ def test_shell_blocks(name):
     """Commands stand in console blocks only, so that none escapes this test."""
     with open(os.path.join(ROOT, name), encoding="utf-8") as file:
         assert not re.findall(r"^```(?:sh|bash|shell)$", file.read(), re.M)
+
+
+def test_settings():
+    """doc/settings.md names each setting of the program, with its default, and no other."""
+    with open(os.path.join(ROOT, "doc", "settings.md"), encoding="utf-8") as file:
+        documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", file.read(), re.M))
+    shown = run(PODWIRE, "agent", "--help").stdout.split("Settings:")[1].splitlines()[1:]
+    known = dict(re.match(r"  (\w+) +(.*?)  ", line).groups() for line in shown if line.strip())
+    assert {key: text.strip("`") for key, text in documented.items()} == known

@@ -212,14 +212,6 @@ def attack(scene, where, cases, mac, gateway_mac, interface="eth0"):
     return json.loads(done.stdout)
 
 
-def dropped(scene, node):
-    """(verdict -> packets) of a node's from-pod hook."""
-    counts = collections.Counter()
-    for row in scene.lab.counts(node):
-        counts[row["verdict"]] += row["packets"]
-    return counts
-
-
 def stable_state(scene):
     """Routes and neighbors of the node and the victims, without what ages by itself."""
     state = {}
@@ -246,13 +238,13 @@ def scene(make_lab):
 @pytest.fixture(scope="module")
 def campaign(scene):
     cases = all_cases(scene)
-    before, counts = stable_state(scene), dropped(scene, scene.node)
+    before, counts = stable_state(scene), scene.lab.drops(scene.node)
     watchers = {where: scene.lab.beside(where, "watch.py")
                 for where in (scene.node, scene.far_node, scene.near, scene.far, "outside")}
     sent = attack(scene, scene.attacker, {name: case[0] for name, case in cases.items()},
                   scene.mac, scene.gateway_mac)
     reports = {where: end(watcher) for where, watcher in watchers.items()}
-    drops = dropped(scene, scene.node)
+    drops = scene.lab.drops(scene.node)
     drops.subtract(counts)
     return Campaign(scene, cases, sent,
                     {where: report["seen"] for where, report in reports.items()},

@@ -194,11 +194,11 @@ def test_matrix(lab):
 
 def test_check(lab, tmp_path):
     """A table of expectations against real packets: exit 0 where they hold, 1 where not."""
-    pods = lab.pods()
-    web = next(key for key in pods if key.startswith("shop/web-"))
-    good, bad = tmp_path / "good", tmp_path / "bad"
-    good.write_text(f"shop/db-0 {web} tcp/8080 yes\n")
-    bad.write_text(f"shop/db-0 {web} tcp/8080 no\n")
+    web = next(key for key in lab.pods() if key.startswith("shop/web-"))
+    line = "- {from: shop/db-0, to: %s, port: 8080, expect: %s}\n"
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(line % (web, "reachable") + "- {from: outside, to: node1, port: 1, expect: refused}\n")
+    bad.write_text(line % (web, "refused"))
     assert lab.podwire("check", str(good), check=False).returncode == 0
     done = lab.podwire("check", str(bad), check=False)
     assert done.returncode == 1 and web in done.stdout + done.stderr
