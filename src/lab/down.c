@@ -73,15 +73,22 @@ static int entry_remove(const char *path, const struct stat *info, int type, str
 	return remove(path);
 }
 
-int lab_directory_clear(const char *directory, struct err *err)
+int directory_clear(const char *directory, struct err *err)
 {
-	_free_ char *ns = mem_format("%s/ns", directory);
-
-	if (processes_kill_all(ns, err) < 0 || mounts_clear(directory, err) < 0)
+	if (mounts_clear(directory, err) < 0)
 		return -err->code;
 	if (nftw(directory, entry_remove, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 &&
 		errno != ENOENT)
 		return err_system(err, errno, "remove %s", directory);
+	return 0;
+}
+
+int lab_directory_clear(const char *directory, struct err *err)
+{
+	_free_ char *ns = mem_format("%s/ns", directory);
+
+	if (processes_kill_all(ns, err) < 0 || directory_clear(directory, err) < 0)
+		return -err->code;
 	/* Gone only when this was the last lab. */
 	rmdir(LAB_ROOT);
 	return 0;

@@ -10,3 +10,5 @@
 int lab_take_down(const char *name, struct err *err);
 /* The same for a caller that holds the lock. */
 int lab_directory_clear(const char *directory, struct err *err);
+/* Unmounts all below a directory and removes it. */
+int directory_clear(const char *directory, struct err *err);

@@ -42,8 +42,9 @@ static _Noreturn void job_child(job_work *work, void *context, size_t index, int
 	sigset_t none;
 	json_t *answer;
 
-	/* Work must not outlive a command that was killed. */
+	/* Work must not outlive a command that was killed, but ^C is for the command to judge. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	answer = work(context, index);

@@ -198,10 +198,8 @@ int lab_save(const struct lab *lab, struct err *err)
 
 static int directories_make(const struct lab *lab, struct err *err)
 {
-	static const char *const below[] = {"", "objects", "ns", "nodes", "dns", "etc"};
+	static const char *const below[] = {"objects", "ns", "nodes", "dns", "etc"};
 
-	mkdir("/run/podwire", 0755);
-	mkdir(LAB_ROOT, 0755);
 	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
 		_free_ char *path = lab_path(lab, "%s", below[i]);
 
@@ -215,17 +213,23 @@ static int lab_create(struct lab *lab, struct err *err)
 {
 	_free_ char *state = lab_path(lab, "state");
 
-	if (access(lab->directory, F_OK) == 0)
+	mkdir("/run/podwire", 0755);
+	mkdir(LAB_ROOT, 0755);
+	/* Of two commands at once one makes the directory. */
+	if (mkdir(lab->directory, 0755) < 0) {
+		if (errno != EEXIST)
+			return err_system(err, errno, "%s", lab->directory);
 		return err_set(err, EEXIST,
 			"there is already a lab \"%s\"%s: change it with `podwire lab apply`, or "
 			"take it away with `podwire lab down --name %s` first",
 			lab->name, access(state, F_OK) == 0 ? "" : " (the rest of one)", lab->name);
-	if (directories_make(lab, err) < 0)
+	}
+	if (directories_make(lab, err) < 0 || lab_lock(lab->directory, &lab->lock, err) < 0)
 		return -err->code;
 	lab->objects = json_object();
 	lab->ignored = json_object();
 	lab->runtime = json_pack("{s:{}, s:{}, s:{}}", "nodes", "pods", "cursors");
-	return lab_lock(lab->directory, &lab->lock, err);
+	return 0;
 }
 
 int lab_open(const char *name, enum lab_mode mode, struct lab **ret_lab, struct err *err)
@@ -328,7 +332,7 @@ static char *published_name(const json_t *object)
 		(unsigned long long)tree_hash(json_object_get(object, "metadata")));
 }
 
-int lab_publish(const struct lab *lab, struct err *err)
+int lab_publish(const struct lab *lab, enum publish publish, struct err *err)
 {
 	_free_ char *directory = lab_path(lab, "objects");
 	json_t *object, *kept = json_object();
@@ -349,7 +353,7 @@ int lab_publish(const struct lab *lab, struct err *err)
 		r = file_write(path, text, 0644, err);
 		json_object_set_new(kept, name, json_true());
 	}
-	dir = r == 0 ? opendir(directory) : NULL;
+	dir = r == 0 && publish == PUBLISH_ALL ? opendir(directory) : NULL;
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.' && !json_object_get(kept, entry->d_name))
 			unlinkat(dirfd(dir), entry->d_name, 0);

@@ -65,8 +65,13 @@ void lab_close(struct lab **lab);
 /* Takes the lock of a directory that may hold half a lab. */
 int lab_lock(const char *directory, int *ret_fd, struct err *err);
 int lab_save(const struct lab *lab, struct err *err);
+
+enum publish {
+	PUBLISH_ADD, /* what is gone keeps its file: its Pod still runs */
+	PUBLISH_ALL,
+};
 /* Makes objects/ agree with the objects, touching only what differs. */
-int lab_publish(const struct lab *lab, struct err *err);
+int lab_publish(const struct lab *lab, enum publish publish, struct err *err);
 
 /* Paths; the caller frees them. */
 char *lab_path(const struct lab *lab, const char *format, ...)

@@ -108,6 +108,20 @@ int processes_kill_in(const char *path, struct err *err)
 	return inodes_kill(&inodes, err);
 }
 
+struct process process_load(const json_t *saved)
+{
+	return (struct process){
+		.pid = (pid_t)json_integer_value(json_object_get(saved, "pid")),
+		.start = (unsigned long long)json_integer_value(json_object_get(saved, "start")),
+	};
+}
+
+json_t *process_save(const struct process *process)
+{
+	return json_pack("{s:i, s:I}", "pid", (int)process->pid, "start",
+		(json_int_t)process->start);
+}
+
 bool process_lives(const struct process *process)
 {
 	return process->pid > 0 && process->start > 0 &&

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
-
 #include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * Processes are found by the network namespace that they live in, compared by inode with the
@@ -23,6 +23,10 @@ struct process {
 	pid_t pid;
 	unsigned long long start;
 };
+
+/* {"pid":, "start":}; anything else is a process that does not live. */
+struct process process_load(const json_t *saved);
+json_t *process_save(const struct process *process);
 
 bool process_lives(const struct process *process);
 /* True if it lives in the namespace that the file holds. */
