@@ -125,7 +125,7 @@ class LabPair(Pair):
         super().__init__(name)
         self.lab = f"{TAG}-{nodes}-{route}"
         self.podwire("up", "-n", str(nodes), "--route", route, "-f", self.MANIFEST)
-        pods = [pod for pod in json.loads(self.podwire("get", "pods", "-o", "json"))["items"]
+        pods = [pod for pod in json.loads(self.podwire("get", "pods", "-A", "-o", "json"))["items"]
                 if not pod["spec"].get("hostNetwork") and pod["metadata"]["name"] != "two"]
         self.client = pods[0]
         self.server = next(pod for pod in pods[1:] if nodes == 1 or

@@ -66,7 +66,7 @@ class Lab:
 
     def get(self, kind):
         """The objects of a kind, as kubectl would print them."""
-        return json.loads(self.podwire("get", kind, "-o", "json").stdout)["items"]
+        return json.loads(self.podwire("get", kind, "-A", "-o", "json").stdout)["items"]
 
     def exec(self, where, *command, **options):
         """Where: NAMESPACE/POD, a node, or outside."""

@@ -119,13 +119,13 @@ def test_unknown_names(lab):
 
 @pytest.mark.parametrize("kind", ["pods", "services", "nodes"])
 def test_forms_of_get(lab, kind):
-    tree = json.loads(lab.podwire("get", kind, "-o", "json").stdout)
+    tree = json.loads(lab.podwire("get", kind, "-A", "-o", "json").stdout)
     assert tree["kind"] == "List" and tree["apiVersion"] == "v1" and tree["items"]
-    names = lab.podwire("get", kind, "-o", "name").stdout.split()
+    names = lab.podwire("get", kind, "-A", "-o", "name").stdout.split()
     assert len(names) == len(tree["items"]) and all("/" in name for name in names)
-    assert "items:" in lab.podwire("get", kind, "-o", "yaml").stdout
-    table = lab.podwire("get", kind).stdout.splitlines()
-    wide = lab.podwire("get", kind, "-o", "wide").stdout.splitlines()
+    assert "items:" in lab.podwire("get", kind, "-A", "-o", "yaml").stdout
+    table = lab.podwire("get", kind, "-A").stdout.splitlines()
+    wide = lab.podwire("get", kind, "-A", "-o", "wide").stdout.splitlines()
     assert len(table) == len(wide) == len(tree["items"]) + 1
     assert "NAME" in table[0] and len(wide[0]) >= len(table[0])
 
@@ -241,8 +241,8 @@ def test_down_after_crash(after):
 
 def test_bad_manifest_changes_nothing(lab):
     """All or nothing: a file with one bad object leaves the lab as it was."""
-    before = lab.podwire("get", "pods", "-o", "name").stdout
+    before = lab.podwire("get", "pods", "-A", "-o", "name").stdout
     text = POD % ("fine", "fine") + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: Not_Fine}\n"
     done = lab.apply(text, check=False)
     assert done.returncode != 0 and "Not_Fine" in done.stderr
-    assert lab.podwire("get", "pods", "-o", "name").stdout == before
+    assert lab.podwire("get", "pods", "-A", "-o", "name").stdout == before
