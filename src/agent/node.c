@@ -173,15 +173,10 @@ static int tunnel_make(struct agent *agent, struct err *err)
 	struct link_vxlan vxlan = {.name = NODE_TUNNEL_LINK,
 		.port = agent->settings.tunnel_port,
 		.mtu = agent->facts.pod_mtu};
-	int r;
 
 	link_delete_name(&batch, NODE_TUNNEL_LINK);
 	link_add_vxlan(&batch, &vxlan);
-	r = netlink_commit(agent->netlink, &batch, err);
-	if (r < 0)
-		return r;
-	/* A link-local address would speak to neighbors that are none. */
-	return sysctl_set_for("ipv6", NODE_TUNNEL_LINK, "addr_gen_mode", "1", err);
+	return netlink_commit(agent->netlink, &batch, err);
 }
 
 static int tunnel_is_ours(const struct agent *agent, const struct link_info *link)
@@ -222,8 +217,11 @@ static int node_make_tunnel(struct agent *agent, struct err *err)
 static int node_make_anchor(struct agent *agent, struct err *err)
 {
 	_netlink_batch_ struct netlink_batch batch = {0};
-	struct link_veth veth = {
-		.name = NODE_ANCHOR_LINK, .peer_name = NODE_ANCHOR_PEER, .peer_netns = -1};
+	struct link_veth veth = {.name = NODE_ANCHOR_LINK,
+		.peer_name = NODE_ANCHOR_PEER,
+		.mac = {0x0a, [5] = 1},
+		.peer_mac = {0x0a, [5] = 2},
+		.peer_netns = -1};
 	struct link_info link;
 	int r = link_find(agent->netlink, NODE_ANCHOR_LINK, &link, err);
 
@@ -315,7 +313,7 @@ int node_masquerade(struct agent *agent, struct err *err)
 		" udp dport %u notrack\n}\n",
 		s->tunnel_port, s->tunnel_port);
 	text_printf(&rules,
-		"chain masquerade {\n type nat hook postrouting priority srcnat;\n"
+		"chain leaving {\n type nat hook postrouting priority srcnat;\n"
 		" meta mark & %#x == %#x meta l4proto { tcp, udp, sctp } "
 		"masquerade to :%u-%u fully-random\n"
 		" meta mark & %#x == %#x masquerade\n}\n}\n",

@@ -221,6 +221,7 @@ static int pods_set_pod_side(const struct attachment *a, struct netlink *inside,
 	if (r < 0)
 		return r;
 	link_set_up(&batch, LOOPBACK_IFINDEX, true);
+	link_set_bare(&batch, link.ifindex);
 	for (__u32 i = 0; i < a->address_count; i++) {
 		struct address address = {.addr = a->addresses[i],
 			.length = 128,

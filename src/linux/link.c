@@ -96,6 +96,8 @@ void link_add_vxlan(struct netlink_batch *batch, const struct link_vxlan *vxlan)
 		batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, vxlan->name);
 	struct nlattr *info, *data;
 
+	link_header(message)->ifi_flags = IFF_NOARP;
+	link_header(message)->ifi_change = IFF_NOARP;
 	mnl_attr_put_strz(message, IFLA_IFNAME, vxlan->name);
 	if (vxlan->mtu)
 		mnl_attr_put_u32(message, IFLA_MTU, vxlan->mtu);
@@ -116,16 +118,11 @@ void link_add_vxlan(struct netlink_batch *batch, const struct link_vxlan *vxlan)
 	netlink_end(batch, message);
 }
 
-void link_add_dummy(struct netlink_batch *batch, const char *name)
+void link_set_bare(struct netlink_batch *batch, unsigned int ifindex)
 {
-	struct nlmsghdr *message =
-		link_begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, name);
-	struct nlattr *info;
+	struct nlmsghdr *message = link_begin(batch, RTM_NEWLINK, 0, 0, ifindex, "bare");
 
-	mnl_attr_put_strz(message, IFLA_IFNAME, name);
-	info = mnl_attr_nest_start(message, IFLA_LINKINFO);
-	mnl_attr_put_strz(message, IFLA_INFO_KIND, "dummy");
-	mnl_attr_nest_end(message, info);
+	link_put_bare(message);
 	netlink_end(batch, message);
 }
 

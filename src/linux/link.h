@@ -31,7 +31,8 @@ void link_add_veth(struct netlink_batch *batch, const struct link_veth *veth);
 /*
  * VXLAN in external mode: the programs set and read the tunnel key of each packet, one device
  * serves all peers, networks and both underlay families. No learning; zero UDP checksums are
- * accepted over IPv6 too (RFC 6935), because a sender may choose them.
+ * accepted over IPv6 too (RFC 6935), because a sender may choose them. It asks nobody for a
+ * hardware address: the programs know where everything is.
  */
 struct link_vxlan {
 	char name[IF_NAMESIZE];
@@ -39,9 +40,9 @@ struct link_vxlan {
 	unsigned int mtu; /* 0: the kernel's default */
 };
 void link_add_vxlan(struct netlink_batch *batch, const struct link_vxlan *vxlan);
-/* A device that carries nothing, to hold shared blocks while no pod does. */
-void link_add_dummy(struct netlink_batch *batch, const char *name);
 
+/* Without an IPv6 link-local address, for a device that is not up yet. */
+void link_set_bare(struct netlink_batch *batch, unsigned int ifindex);
 void link_set_up(struct netlink_batch *batch, unsigned int ifindex, bool up);
 /* Up without an IPv6 link-local address: for the far side, in the namespace where it is. */
 void link_set_up_bare(struct netlink_batch *batch, unsigned int ifindex);
