@@ -96,7 +96,7 @@ void *hash_put_bytes(struct hash *hash, const void *key, size_t key_size, void *
 		sizeof(*hash->entries));
 	hash_value = hash_of(key, key_size);
 	entry = &hash->entries[hash->entry_count++];
-	*entry = (struct hash_entry){ .key_size = key_size, .hash = hash_value, .value = value };
+	*entry = (struct hash_entry){.key_size = key_size, .hash = hash_value, .value = value};
 	/* The slot is looked for while the entry has no key and so cannot match. */
 	hash->slots[hash_slot(hash, key, key_size, hash_value)] = (uint32_t)hash->entry_count;
 	entry->key = mem_new(1, key_size + 1);
@@ -178,7 +178,7 @@ void hash_clear(struct hash *hash, void (*free_value)(void *value))
 	}
 	free(hash->entries);
 	free(hash->slots);
-	*hash = (struct hash){ 0 };
+	*hash = (struct hash){0};
 }
 
 void hash_cleanup(struct hash *hash)

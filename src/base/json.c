@@ -82,21 +82,19 @@ void json_cleanup(json_t **tree)
 
 struct json_at json_root(json_t *tree)
 {
-	return (struct json_at){ .value = tree };
+	return (struct json_at){.value = tree};
 }
 
 struct json_at json_member(const struct json_at *object, const char *key)
 {
 	return (struct json_at){
-		.above = object, .key = key, .value = json_object_get(object->value, key)
-	};
+		.above = object, .key = key, .value = json_object_get(object->value, key)};
 }
 
 struct json_at json_element(const struct json_at *array, size_t index)
 {
 	return (struct json_at){
-		.above = array, .index = index, .value = json_array_get(array->value, index)
-	};
+		.above = array, .index = index, .value = json_array_get(array->value, index)};
 }
 
 /* Keys that would be misread behind a dot, such as those of labels, stand in brackets. */
@@ -120,7 +118,7 @@ static void json_path_append(struct text *text, const struct json_at *at)
 
 char *json_path(const struct json_at *at)
 {
-	struct text text = { 0 };
+	struct text text = {0};
 
 	json_path_append(&text, at);
 	return text_take(&text);
@@ -156,7 +154,7 @@ const char *json_type_name(const json_t *value)
 
 const char *json_show(const json_t *value, char text[JSON_SHOW_SIZE])
 {
-	_text_ struct text safe = { 0 };
+	_text_ struct text safe = {0};
 	_free_ char *written = NULL;
 	size_t cut = JSON_SHOW_SIZE - 5; /* room for: ..." and NUL */
 
@@ -253,7 +251,8 @@ int json_get_bool(const struct json_at *object, const char *key, enum json_prese
 	if (r <= 0)
 		return r;
 	if (!json_is_boolean(at.value))
-		return json_error(&at, err, "%s is neither true nor false", json_show(at.value, shown));
+		return json_error(
+			&at, err, "%s is neither true nor false", json_show(at.value, shown));
 	*ret_bool = json_is_true(at.value);
 	return 0;
 }

@@ -62,7 +62,7 @@ static void loop_watch_grow(struct loop *loop, int fd)
 
 static int loop_control(struct loop *loop, int operation, int fd, uint32_t events, struct err *err)
 {
-	struct epoll_event event = { .events = events };
+	struct epoll_event event = {.events = events};
 
 	event.data.u64 = (uint64_t)loop->watches[fd].generation << 32 | (uint32_t)fd;
 	if (epoll_ctl(loop->epoll, operation, fd, &event) < 0)
@@ -70,8 +70,8 @@ static int loop_control(struct loop *loop, int operation, int fd, uint32_t event
 	return 0;
 }
 
-int loop_add(struct loop *loop, unsigned int type, int fd, void *data, uint32_t events,
-	struct err *err)
+int loop_add(
+	struct loop *loop, unsigned int type, int fd, void *data, uint32_t events, struct err *err)
 {
 	struct loop_watch *watch;
 	int r;
@@ -83,7 +83,7 @@ int loop_add(struct loop *loop, unsigned int type, int fd, void *data, uint32_t 
 	if (r < 0)
 		return r;
 	watch = &loop->watches[fd];
-	watch->ref = (struct loop_ref){ .type = type, .fd = fd, .data = data };
+	watch->ref = (struct loop_ref){.type = type, .fd = fd, .data = data};
 	watch->used = true;
 	return 0;
 }
@@ -176,7 +176,7 @@ void loop_timer_set_in(struct loop *loop, struct loop_timer *timer, uint64_t mil
 static int loop_timers_arm(struct loop *loop, struct err *err)
 {
 	uint64_t due = loop->timer_count ? loop->timers[0]->due_ns : 0;
-	struct itimerspec spec = { 0 };
+	struct itimerspec spec = {0};
 
 	if (loop->timer_count && due == 0)
 		due = 1; /* zero would disarm */
@@ -190,7 +190,7 @@ static int loop_timers_arm(struct loop *loop, struct err *err)
 	return 0;
 }
 
-/* Those that are due now, and no more than there are: one that sets itself to now cannot stall us. */
+/* Those that are due, each at most once: one that sets itself to now cannot stall the rest. */
 static void loop_timers_fire(struct loop *loop)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -226,8 +226,8 @@ int loop_signals(struct loop *loop, const sigset_t *set,
 	if (loop->signal_fd < 0)
 		return err_system(err, errno, "make a descriptor for signals");
 	loop->signal_function = function;
-	return loop_add(loop, (unsigned int)loop->function_count + LOOP_SIGNALS, loop->signal_fd, NULL,
-		EPOLLIN, err);
+	return loop_add(loop, (unsigned int)loop->function_count + LOOP_SIGNALS, loop->signal_fd,
+		NULL, EPOLLIN, err);
 }
 
 int loop_open(struct loop **ret_loop, const loop_function *functions, size_t function_count,
@@ -246,8 +246,8 @@ int loop_open(struct loop **ret_loop, const loop_function *functions, size_t fun
 	loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (loop->timer_fd < 0)
 		return err_system(err, errno, "make a timer");
-	r = loop_add(loop, (unsigned int)function_count + LOOP_TIMERS, loop->timer_fd, NULL, EPOLLIN,
-		err);
+	r = loop_add(loop, (unsigned int)function_count + LOOP_TIMERS, loop->timer_fd, NULL,
+		EPOLLIN, err);
 	if (r < 0)
 		return r;
 	*ret_loop = TAKE_PTR(loop);

@@ -46,15 +46,28 @@ void text_printf(struct text *text, const char *format, ...)
 	va_end(arguments);
 }
 
+/* How long a character is that begins with this byte; 0: none does. */
+static size_t utf8_length(uint8_t first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc0)
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	if (first < 0xf0)
+		return 3;
+	return first < 0xf8 ? 4 : 0;
+}
+
 /*
  * The length of the UTF-8 character at `bytes`, 0 where there is none. RFC 3629: shortest form,
  * no surrogates, at most U+10FFFF.
  */
 static size_t utf8_read(const uint8_t *bytes, size_t size, uint32_t *ret_character)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t length = bytes[0] < 0x80 ? 1 : bytes[0] < 0xc0 ? 0 : bytes[0] < 0xe0 ? 2
-			: bytes[0] < 0xf0 ? 3 : bytes[0] < 0xf8 ? 4 : 0;
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t length = utf8_length(bytes[0]);
 	uint32_t character = bytes[0];
 
 	if (length == 0 || length > size)
@@ -90,13 +103,22 @@ bool text_is_utf8(const char *bytes, size_t size, size_t *ret_offset)
 	return true;
 }
 
-/* Control characters, and those that turn the direction, hide, or break lines (Unicode Cf, Zl, Zp). */
+/* Control characters, and those that turn the direction, hide or break lines (Cf, Zl, Zp). */
 static bool character_is_unsafe(uint32_t character)
 {
 	static const uint32_t ranges[][2] = {
-		{ 0x0, 0x1f }, { 0x7f, 0x9f }, { 0xad, 0xad }, { 0x61c, 0x61c }, { 0x180e, 0x180e },
-		{ 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xd800, 0xf8ff },
-		{ 0xfeff, 0xfeff }, { 0xfff0, 0xffff }, { 0xe0000, 0x10ffff },
+		{0x0, 0x1f},
+		{0x7f, 0x9f},
+		{0xad, 0xad},
+		{0x61c, 0x61c},
+		{0x180e, 0x180e},
+		{0x200b, 0x200f},
+		{0x2028, 0x202e},
+		{0x2060, 0x206f},
+		{0xd800, 0xf8ff},
+		{0xfeff, 0xfeff},
+		{0xfff0, 0xffff},
+		{0xe0000, 0x10ffff},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
@@ -144,14 +166,14 @@ char *text_take(struct text *text)
 {
 	char *string = text->data ? text->data : mem_string("");
 
-	*text = (struct text){ 0 };
+	*text = (struct text){0};
 	return string;
 }
 
 void text_clear(struct text *text)
 {
 	free(text->data);
-	*text = (struct text){ 0 };
+	*text = (struct text){0};
 }
 
 size_t text_line_at(const char *bytes, size_t offset)
@@ -184,8 +206,7 @@ static bool is_alphanumeric(char c)
 }
 
 /* At least one character; both ends are `end`, what is between is `end` or one of `inner`. */
-static bool name_is_made_of(
-	const char *name, size_t size, bool (*end)(char c), const char *inner)
+static bool name_is_made_of(const char *name, size_t size, bool (*end)(char c), const char *inner)
 {
 	if (size == 0 || !end(name[0]) || !end(name[size - 1]))
 		return false;
@@ -251,5 +272,6 @@ bool name_is_label_value(const char *value)
 {
 	size_t size = strlen(value);
 
-	return size == 0 || (size <= LABEL_MAX && name_is_made_of(value, size, is_alphanumeric, "-_."));
+	return size == 0 ||
+	       (size <= LABEL_MAX && name_is_made_of(value, size, is_alphanumeric, "-_."));
 }

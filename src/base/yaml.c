@@ -23,7 +23,8 @@
  * had been.
  *
  * An alias is a copy of what its anchor named, counted node by node, so a short text cannot
- * unfold into gigabytes. An anchor is known only when its node is complete: nothing contains itself.
+ * unfold into gigabytes. An anchor is known only when its node is complete: nothing contains
+ * itself.
  */
 
 struct yaml_reader {
@@ -41,8 +42,8 @@ static void yaml_event_cleanup(yaml_event_t *event)
 
 #define _event_ _cleanup_(yaml_event_cleanup)
 
-static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event,
-	unsigned int depth, json_t **ret_node);
+static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth,
+	json_t **ret_node);
 
 static int yaml_next(struct yaml_reader *reader, yaml_event_t *ret_event)
 {
@@ -139,12 +140,12 @@ static enum yaml_tag yaml_tag_of(const yaml_char_t *tag)
 		const char *name;
 		enum yaml_tag tag;
 	} tags[] = {
-		{ "!", YAML_TAG_STRING },
-		{ YAML_STR_TAG, YAML_TAG_STRING },
-		{ YAML_INT_TAG, YAML_TAG_OTHER },
-		{ YAML_FLOAT_TAG, YAML_TAG_OTHER },
-		{ YAML_BOOL_TAG, YAML_TAG_OTHER },
-		{ YAML_NULL_TAG, YAML_TAG_OTHER },
+		{"!", YAML_TAG_STRING},
+		{YAML_STR_TAG, YAML_TAG_STRING},
+		{YAML_INT_TAG, YAML_TAG_OTHER},
+		{YAML_FLOAT_TAG, YAML_TAG_OTHER},
+		{YAML_BOOL_TAG, YAML_TAG_OTHER},
+		{YAML_NULL_TAG, YAML_TAG_OTHER},
 	};
 
 	if (!tag)
@@ -155,19 +156,19 @@ static enum yaml_tag yaml_tag_of(const yaml_char_t *tag)
 	return YAML_TAG_UNKNOWN;
 }
 
-static int yaml_read_scalar(struct yaml_reader *reader, const yaml_event_t *event,
-	json_t **ret_node)
+static int yaml_read_scalar(
+	struct yaml_reader *reader, const yaml_event_t *event, json_t **ret_node)
 {
 	const char *value = (const char *)event->data.scalar.value;
 	enum yaml_tag tag = yaml_tag_of(event->data.scalar.tag);
 	bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	struct err reason = { 0 };
+	struct err reason = {0};
 
 	if (strlen(value) != event->data.scalar.length)
 		return yaml_refuse(reader, event, "a NUL in a string");
 	if (tag == YAML_TAG_UNKNOWN)
-		return yaml_refuse(reader, event, "a tag that is not read; !!str !!int !!float "
-						  "!!bool !!null are");
+		return yaml_refuse(reader, event,
+			"a tag that is not read; !!str !!int !!float !!bool !!null are");
 	if (tag == YAML_TAG_STRING || (tag == YAML_TAG_NONE && !plain)) {
 		*ret_node = json_string(value);
 		return *ret_node ? 0 : yaml_refuse(reader, event, "a string is no UTF-8");
@@ -182,7 +183,7 @@ static int yaml_read_sequence(struct yaml_reader *reader, unsigned int depth, js
 	_json_ json_t *array = json_array();
 
 	for (;;) {
-		_event_ yaml_event_t event = { 0 };
+		_event_ yaml_event_t event = {0};
 		json_t *element;
 		int r = yaml_next(reader, &event);
 
@@ -200,8 +201,8 @@ static int yaml_read_sequence(struct yaml_reader *reader, unsigned int depth, js
 }
 
 /* Keys are strings in JSON; numbers and bools become what they would print as. */
-static int yaml_read_key(struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth,
-	char **ret_key)
+static int yaml_read_key(
+	struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth, char **ret_key)
 {
 	_json_ json_t *node = NULL;
 	int r = yaml_read_node(reader, event, depth, &node);
@@ -220,13 +221,13 @@ static int yaml_read_key(struct yaml_reader *reader, const yaml_event_t *event, 
 static bool yaml_is_merge(const yaml_event_t *event)
 {
 	return event->type == YAML_SCALAR_EVENT && !event->data.scalar.tag &&
-		event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-		strcmp((const char *)event->data.scalar.value, "<<") == 0;
+	       event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       strcmp((const char *)event->data.scalar.value, "<<") == 0;
 }
 
 /* The keys of one "<<": a mapping or a list of them, of which earlier ones win. */
-static int yaml_merge(struct yaml_reader *reader, const yaml_event_t *event, json_t *merged,
-	json_t *ret_defaults)
+static int yaml_merge(
+	struct yaml_reader *reader, const yaml_event_t *event, json_t *merged, json_t *ret_defaults)
 {
 	json_t *one;
 	size_t index;
@@ -239,7 +240,8 @@ static int yaml_merge(struct yaml_reader *reader, const yaml_event_t *event, jso
 		return yaml_refuse(reader, event, "<< wants a mapping or a list of mappings");
 	json_array_foreach(merged, index, one) {
 		if (!json_is_object(one))
-			return yaml_refuse(reader, event, "<< wants a mapping or a list of mappings");
+			return yaml_refuse(
+				reader, event, "<< wants a mapping or a list of mappings");
 		json_object_update_missing(ret_defaults, one);
 	}
 	return 0;
@@ -248,7 +250,7 @@ static int yaml_merge(struct yaml_reader *reader, const yaml_event_t *event, jso
 static int yaml_read_pair(struct yaml_reader *reader, const yaml_event_t *key_event,
 	unsigned int depth, json_t *object, json_t *defaults)
 {
-	_event_ yaml_event_t event = { 0 };
+	_event_ yaml_event_t event = {0};
 	_json_ json_t *value = NULL;
 	_free_ char *key = NULL;
 	bool merge = yaml_is_merge(key_event);
@@ -280,7 +282,7 @@ static int yaml_read_mapping(struct yaml_reader *reader, unsigned int depth, jso
 	_json_ json_t *object = json_object(), *defaults = json_object();
 
 	for (;;) {
-		_event_ yaml_event_t event = { 0 };
+		_event_ yaml_event_t event = {0};
 		int r = yaml_next(reader, &event);
 
 		if (r < 0)
@@ -296,8 +298,8 @@ static int yaml_read_mapping(struct yaml_reader *reader, unsigned int depth, jso
 	return 0;
 }
 
-static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event,
-	unsigned int depth, json_t **ret_node)
+static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth,
+	json_t **ret_node)
 {
 	const yaml_char_t *anchor = NULL;
 	int r = yaml_count(reader, event, depth);
@@ -331,7 +333,7 @@ static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event,
 static int yaml_skip_document(struct yaml_reader *reader)
 {
 	for (;;) {
-		_event_ yaml_event_t event = { 0 };
+		_event_ yaml_event_t event = {0};
 		int r = yaml_next(reader, &event);
 
 		if (r < 0)
@@ -343,7 +345,7 @@ static int yaml_skip_document(struct yaml_reader *reader)
 
 static int yaml_read_document(struct yaml_reader *reader, struct yaml_document *document)
 {
-	_event_ yaml_event_t event = { 0 };
+	_event_ yaml_event_t event = {0};
 	int r;
 
 	hash_clear(&reader->anchors, yaml_free_anchor);
@@ -359,11 +361,11 @@ static int yaml_read_document(struct yaml_reader *reader, struct yaml_document *
 	return yaml_skip_document(reader);
 }
 
-static void yaml_documents_add(struct yaml_documents *documents, size_t *capacity,
-	struct yaml_document document)
+static void yaml_documents_add(
+	struct yaml_documents *documents, size_t *capacity, struct yaml_document document)
 {
-	documents->list = mem_grow(
-		documents->list, capacity, documents->count + 1, sizeof(*documents->list));
+	documents->list =
+		mem_grow(documents->list, capacity, documents->count + 1, sizeof(*documents->list));
 	documents->list[documents->count++] = document;
 }
 
@@ -372,8 +374,8 @@ static int yaml_read_stream(struct yaml_reader *reader, struct yaml_documents *d
 	size_t capacity = 0;
 
 	for (;;) {
-		struct yaml_document document = { 0 };
-		_event_ yaml_event_t event = { 0 };
+		struct yaml_document document = {0};
+		_event_ yaml_event_t event = {0};
 		int r = yaml_next(reader, &event);
 
 		if (r < 0)
@@ -395,11 +397,11 @@ static int yaml_read_stream(struct yaml_reader *reader, struct yaml_documents *d
 	}
 }
 
-static int yaml_read_events(const char *text, size_t length, struct yaml_documents *ret_documents,
-	struct err *err)
+static int yaml_read_events(
+	const char *text, size_t length, struct yaml_documents *ret_documents, struct err *err)
 {
-	struct yaml_documents documents = { 0 };
-	struct yaml_reader reader = { .err = err };
+	struct yaml_documents documents = {0};
+	struct yaml_reader reader = {.err = err};
 	int r;
 
 	if (!yaml_parser_initialize(&reader.parser))
@@ -429,40 +431,43 @@ static bool yaml_looks_like_json(const char *text, size_t length)
  * JSON goes to the JSON reader, as in kubectl. What it refuses may be YAML in flow style; where
  * that fails too, the JSON reader's words are the helpful ones.
  */
-static int yaml_read_json(const char *text, size_t length, struct yaml_documents *ret_documents,
-	struct err *err)
+static int yaml_read_json(
+	const char *text, size_t length, struct yaml_documents *ret_documents, struct err *err)
 {
-	struct yaml_document document = { .line = 1 };
+	struct yaml_document document = {.line = 1};
 	size_t capacity = 0;
 
 	if (json_read(text, length, &document.tree, err) == 0) {
-		*ret_documents = (struct yaml_documents){ 0 };
+		*ret_documents = (struct yaml_documents){0};
 		yaml_documents_add(ret_documents, &capacity, document);
 		return 0;
 	}
-	return yaml_read_events(text, length, ret_documents, &(struct err){ 0 });
+	return yaml_read_events(text, length, ret_documents, &(struct err){0});
 }
 
-int yaml_read(const char *text, size_t length, struct yaml_documents *ret_documents,
-	struct err *err)
+int yaml_read(
+	const char *text, size_t length, struct yaml_documents *ret_documents, struct err *err)
 {
 	static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, which some editors put first */
-	struct err unasked = { 0 };
+	struct err unasked = {0};
+	const char *nul;
 	size_t offset;
 
 	if (!err)
 		err = &unasked;
 	if (length > YAML_SIZE_MAX)
-		return err_set(err, EINVAL, "%zu bytes; at most %lu are read", length, YAML_SIZE_MAX);
+		return err_set(
+			err, EINVAL, "%zu bytes; at most %lu are read", length, YAML_SIZE_MAX);
 	if (length >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0) {
 		text += strlen(mark);
 		length -= strlen(mark);
 	}
 	if (!text_is_utf8(text, length, &offset))
 		return err_set(err, EINVAL, "line %zu: no UTF-8", text_line_at(text, offset));
-	if (memchr(text, '\0', length))
+	nul = length ? memchr(text, '\0', length) : NULL;
+	if (nul)
 		return err_set(err, EINVAL, "line %zu: a NUL byte",
-			text_line_at(text, (size_t)((const char *)memchr(text, '\0', length) - text)));
+			text_line_at(text, (size_t)(nul - text)));
 	if (yaml_looks_like_json(text, length))
 		return yaml_read_json(text, length, ret_documents, err);
 	return yaml_read_events(text, length, ret_documents, err);
@@ -475,12 +480,12 @@ void yaml_documents_clear(struct yaml_documents *documents)
 		free(documents->list[i].reason);
 	}
 	free(documents->list);
-	*documents = (struct yaml_documents){ 0 };
+	*documents = (struct yaml_documents){0};
 }
 
 int yaml_read_one(const char *text, size_t length, json_t **ret_tree, struct err *err)
 {
-	_cleanup_(yaml_documents_clear) struct yaml_documents documents = { 0 };
+	_cleanup_(yaml_documents_clear) struct yaml_documents documents = {0};
 	int r = yaml_read(text, length, &documents, err);
 
 	if (r < 0)

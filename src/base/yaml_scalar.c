@@ -9,25 +9,25 @@
 #include <stdint.h>
 #include <string.h>
 
-enum yaml_word { YAML_TRUE, YAML_FALSE, YAML_NULL, YAML_NO_NUMBER };
+enum yaml_word { YAML_TRUE, YAML_FALSE, YAML_NULL, YAML_NO_NUMBER, YAML_WORD_MAX };
 
-static const struct {
-	const char *text;
-	enum yaml_word word;
-} yaml_words[] = {
-	{ "y", YAML_TRUE }, { "Y", YAML_TRUE }, { "yes", YAML_TRUE }, { "Yes", YAML_TRUE },
-	{ "YES", YAML_TRUE }, { "on", YAML_TRUE }, { "On", YAML_TRUE }, { "ON", YAML_TRUE },
-	{ "true", YAML_TRUE }, { "True", YAML_TRUE }, { "TRUE", YAML_TRUE },
-	{ "n", YAML_FALSE }, { "N", YAML_FALSE }, { "no", YAML_FALSE }, { "No", YAML_FALSE },
-	{ "NO", YAML_FALSE }, { "off", YAML_FALSE }, { "Off", YAML_FALSE }, { "OFF", YAML_FALSE },
-	{ "false", YAML_FALSE }, { "False", YAML_FALSE }, { "FALSE", YAML_FALSE },
-	{ "", YAML_NULL }, { "~", YAML_NULL }, { "null", YAML_NULL }, { "Null", YAML_NULL },
-	{ "NULL", YAML_NULL },
-	{ ".nan", YAML_NO_NUMBER }, { ".NaN", YAML_NO_NUMBER }, { ".NAN", YAML_NO_NUMBER },
-	{ ".inf", YAML_NO_NUMBER }, { ".Inf", YAML_NO_NUMBER }, { ".INF", YAML_NO_NUMBER },
-	{ "+.inf", YAML_NO_NUMBER }, { "+.Inf", YAML_NO_NUMBER }, { "+.INF", YAML_NO_NUMBER },
-	{ "-.inf", YAML_NO_NUMBER }, { "-.Inf", YAML_NO_NUMBER }, { "-.INF", YAML_NO_NUMBER },
+static const char *const yaml_words[YAML_WORD_MAX][12] = {
+	[YAML_TRUE] = {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"},
+	[YAML_FALSE] = {"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"},
+	[YAML_NULL] = {"", "~", "null", "Null", "NULL"},
+	[YAML_NO_NUMBER] = {".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf",
+		"+.INF", "-.inf", "-.Inf", "-.INF"},
 };
+
+/* YAML_WORD_MAX: it is none. */
+static enum yaml_word yaml_word_of(const char *scalar)
+{
+	for (enum yaml_word word = 0; word < YAML_WORD_MAX; word++)
+		for (size_t i = 0; i < ARRAY_SIZE(yaml_words[word]) && yaml_words[word][i]; i++)
+			if (strcmp(scalar, yaml_words[word][i]) == 0)
+				return word;
+	return YAML_WORD_MAX;
+}
 
 static bool is_digit(char c)
 {
@@ -145,16 +145,15 @@ static json_t *yaml_word_value(enum yaml_word word)
 
 int yaml_scalar_resolve(const char *scalar, json_t **ret_value, struct err *err)
 {
+	enum yaml_word word = yaml_word_of(scalar);
 	_free_ char *plain = NULL;
 	int64_t integer;
 	size_t used = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(yaml_words); i++) {
-		if (strcmp(scalar, yaml_words[i].text) != 0)
-			continue;
-		if (yaml_words[i].word == YAML_NO_NUMBER)
-			return err_set(err, EINVAL, "%s is no number that JSON can hold", scalar);
-		*ret_value = yaml_word_value(yaml_words[i].word);
+	if (word == YAML_NO_NUMBER)
+		return err_set(err, EINVAL, "%s is no number that JSON can hold", scalar);
+	if (word != YAML_WORD_MAX) {
+		*ret_value = yaml_word_value(word);
 		return 0;
 	}
 	*ret_value = NULL;

@@ -23,20 +23,21 @@ static void yaml_emit(yaml_emitter_t *emitter, yaml_event_t *event, int initiali
 		abort();
 }
 
-static void yaml_emit_scalar(yaml_emitter_t *emitter, const char *value, int plain,
-	yaml_scalar_style_t style)
+static void yaml_emit_scalar(
+	yaml_emitter_t *emitter, const char *value, int plain, yaml_scalar_style_t style)
 {
 	yaml_event_t event;
 
-	yaml_emit(emitter, &event, yaml_scalar_event_initialize(&event, NULL, NULL,
-		(const yaml_char_t *)value, (int)strlen(value), plain, 1, style));
+	yaml_emit(emitter, &event,
+		yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)value,
+			(int)strlen(value), plain, 1, style));
 }
 
 static void yaml_emit_string(yaml_emitter_t *emitter, const char *value)
 {
 	_json_ json_t *resolved = NULL;
 	bool plain = yaml_scalar_resolve(value, &resolved, NULL) == 0 && json_is_string(resolved) &&
-		strcmp(value, "<<") != 0;
+		     strcmp(value, "<<") != 0;
 	yaml_scalar_style_t style = YAML_ANY_SCALAR_STYLE;
 
 	for (const char *at = value; *at; at++)
@@ -51,10 +52,10 @@ static void yaml_emit_array(yaml_emitter_t *emitter, const json_t *array)
 	json_t *element;
 	size_t index;
 
-	yaml_emit(emitter, &event, yaml_sequence_start_event_initialize(
-		&event, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE));
-	json_array_foreach((json_t *)array, index, element)
-		yaml_emit_node(emitter, element);
+	yaml_emit(emitter, &event,
+		yaml_sequence_start_event_initialize(
+			&event, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE));
+	json_array_foreach((json_t *)array, index, element) yaml_emit_node(emitter, element);
 	yaml_emit(emitter, &event, yaml_sequence_end_event_initialize(&event));
 }
 
@@ -64,8 +65,9 @@ static void yaml_emit_object(yaml_emitter_t *emitter, const json_t *object)
 	const char *key;
 	json_t *value;
 
-	yaml_emit(emitter, &event, yaml_mapping_start_event_initialize(
-		&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE));
+	yaml_emit(emitter, &event,
+		yaml_mapping_start_event_initialize(
+			&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE));
 	json_object_foreach((json_t *)object, key, value) {
 		yaml_emit_string(emitter, key);
 		yaml_emit_node(emitter, value);
@@ -97,7 +99,7 @@ static int yaml_append(void *data, unsigned char *buffer, size_t size)
 
 char *yaml_write(const json_t *tree)
 {
-	struct text text = { 0 };
+	struct text text = {0};
 	yaml_emitter_t emitter;
 	yaml_event_t event;
 
@@ -107,7 +109,8 @@ char *yaml_write(const json_t *tree)
 	yaml_emitter_set_unicode(&emitter, 1);
 	yaml_emitter_set_width(&emitter, -1);
 	yaml_emit(&emitter, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING));
-	yaml_emit(&emitter, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));
+	yaml_emit(&emitter, &event,
+		yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));
 	yaml_emit_node(&emitter, tree);
 	yaml_emit(&emitter, &event, yaml_document_end_event_initialize(&event, 1));
 	yaml_emit(&emitter, &event, yaml_stream_end_event_initialize(&event));

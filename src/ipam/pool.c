@@ -20,7 +20,7 @@
 static bool pool_is_reserved(const struct pool *pool, uint32_t offset)
 {
 	bool last = prefix_family(&pool->range) == FAMILY_IPV4 &&
-		offset + 1UL == prefix_size(&pool->range);
+		    offset + 1UL == prefix_size(&pool->range);
 
 	return offset < POOL_FIRST_GIVEN || last;
 }
@@ -35,7 +35,7 @@ int pool_init(struct pool *pool, const struct prefix *range, uint32_t start, uin
 		return err_set(err, EINVAL,
 			"%s has no address left for a pod; use a range of 4 addresses or more",
 			prefix_format(range, text));
-	*pool = (struct pool){ .range = *range, .rest_ms = rest_ms };
+	*pool = (struct pool){.range = *range, .rest_ms = rest_ms};
 	pool->size = size < POOL_SIZE_MAX ? (uint32_t)size : POOL_SIZE_MAX;
 	pool->next = start % pool->size;
 	bitmap_init(&pool->taken, pool->size);
@@ -52,7 +52,7 @@ void pool_clear(struct pool *pool)
 	bitmap_free(&pool->taken);
 	bitmap_free(&pool->resting);
 	free(pool->rests);
-	*pool = (struct pool){ 0 };
+	*pool = (struct pool){0};
 }
 
 struct addr pool_node_address(const struct prefix *range)
@@ -148,7 +148,8 @@ int pool_take(struct pool *pool, uint64_t now_ms, struct addr *ret_addr, struct 
 		return err_set(err, ENOSPC, "all %u addresses of %s are in use",
 			pool->size - pool->reserved_count, range);
 	return err_set(err, EAGAIN,
-		"no address of %s is free; %zu rest after use, the first for another %" PRIu64 " ms",
+		"no address of %s is free; %zu rest after use, the first for another %" PRIu64
+		" ms",
 		range, pool->rest_count, pool_rest_at(pool, 0)->until_ms - now_ms);
 }
 
@@ -184,8 +185,8 @@ int pool_hold(struct pool *pool, const struct addr *addr, struct err *err)
 	if (r < 0)
 		return r;
 	if (pool_is_reserved(pool, offset))
-		return err_set(err, EPERM, "%s is reserved; no pod can have it",
-			addr_format(addr, text));
+		return err_set(
+			err, EPERM, "%s is reserved; no pod can have it", addr_format(addr, text));
 	if (bitmap_test(&pool->resting, offset))
 		pool_rest_remove(pool, offset);
 	else if (bitmap_test(&pool->taken, offset))
@@ -206,7 +207,7 @@ int pool_release(struct pool *pool, uint64_t now_ms, const struct addr *addr, st
 		bitmap_clear(&pool->taken, offset);
 	else
 		pool_rest_push(pool,
-			(struct pool_rest){ .until_ms = now_ms + pool->rest_ms, .offset = offset });
+			(struct pool_rest){.until_ms = now_ms + pool->rest_ms, .offset = offset});
 	return 0;
 }
 
@@ -215,7 +216,7 @@ bool pool_has(const struct pool *pool, const struct addr *addr)
 	uint32_t offset;
 
 	return pool_find(pool, addr, &offset, NULL) == 0 && bitmap_test(&pool->taken, offset) &&
-		!bitmap_test(&pool->resting, offset) && !pool_is_reserved(pool, offset);
+	       !bitmap_test(&pool->resting, offset) && !pool_is_reserved(pool, offset);
 }
 
 struct pool_counts pool_counts(struct pool *pool, uint64_t now_ms)

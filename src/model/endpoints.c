@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-static const struct string_rule endpoint_slice_name_rule = { name_is_subdomain,
-	"no name of an EndpointSlice; use at most 253 of a-z 0-9 '-' '.'" };
+static const struct string_rule endpoint_slice_name_rule = {
+	name_is_subdomain, "no name of an EndpointSlice; use at most 253 of a-z 0-9 '-' '.'"};
 
 static const char *const address_types[] = {
 	[ADDRESS_TYPE_IPV4] = "IPv4",
@@ -15,8 +15,8 @@ static const char *const address_types[] = {
 	[ADDRESS_TYPE_FQDN] = "FQDN",
 };
 _Static_assert(ARRAY_SIZE(address_types) == ADDRESS_TYPE_MAX, "a name for each type");
-static const struct enum_names address_type_names = { "type of address", address_types,
-	ADDRESS_TYPE_MAX };
+static const struct enum_names address_type_names = {
+	"type of address", address_types, ADDRESS_TYPE_MAX};
 
 static const struct field endpoint_port_fields[] = {
 	FIELD(endpoint_port, name, "name", 1, FIELD_STRING, .rule = &label_rule),
@@ -37,8 +37,7 @@ static const struct field conditions_fields[] = {
 	FIELD(endpoint, terminating, "terminating", 3, FIELD_BOOL),
 };
 static const struct field_table conditions = {
-	.fields = conditions_fields, .count = ARRAY_SIZE(conditions_fields)
-};
+	.fields = conditions_fields, .count = ARRAY_SIZE(conditions_fields)};
 
 static const struct field hint_fields[] = {
 	FIELD(endpoint_zone, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),
@@ -54,9 +53,7 @@ static const struct field hints_fields[] = {
 	FIELD(endpoint, for_nodes, "forNodes", 2, FIELD_STRUCT, .table = &hint_table,
 		.flags = FIELD_LIST),
 };
-static const struct field_table hints = {
-	.fields = hints_fields, .count = ARRAY_SIZE(hints_fields)
-};
+static const struct field_table hints = {.fields = hints_fields, .count = ARRAY_SIZE(hints_fields)};
 
 static const struct field target_fields[] = {
 	FIELD(endpoint, target_kind, "kind", 1, FIELD_STRING),
@@ -64,18 +61,17 @@ static const struct field target_fields[] = {
 	FIELD(endpoint, target_name, "name", 3, FIELD_STRING),
 };
 static const struct field_table target = {
-	.fields = target_fields, .count = ARRAY_SIZE(target_fields)
-};
+	.fields = target_fields, .count = ARRAY_SIZE(target_fields)};
 
 static const struct field endpoint_fields[] = {
 	FIELD(endpoint, addresses, "addresses", 1, FIELD_HOST,
 		.flags = FIELD_LIST | FIELD_REQUIRED),
-	{ .name = "conditions", .number = 2, .type = FIELD_STRUCT, .table = &conditions },
+	{.name = "conditions", .number = 2, .type = FIELD_STRUCT, .table = &conditions},
 	FIELD(endpoint, hostname, "hostname", 3, FIELD_STRING),
-	{ .name = "targetRef", .number = 4, .type = FIELD_STRUCT, .table = &target },
+	{.name = "targetRef", .number = 4, .type = FIELD_STRUCT, .table = &target},
 	FIELD(endpoint, node_name, "nodeName", 6, FIELD_STRING),
 	FIELD(endpoint, zone, "zone", 7, FIELD_STRING),
-	{ .name = "hints", .number = 8, .type = FIELD_STRUCT, .table = &hints },
+	{.name = "hints", .number = 8, .type = FIELD_STRUCT, .table = &hints},
 };
 static const struct field_table endpoint_table = {
 	.fields = endpoint_fields,
@@ -125,8 +121,8 @@ static int endpoint_check(const struct endpoint *endpoint, enum family family,
 
 		json_show(element.value, shown);
 		if (!addr_is_given(&host->addr) || addr_family(&host->addr) != family)
-			return json_error(&element, err, "%s is no %s address, as addressType says", shown,
-				family_name(family));
+			return json_error(&element, err, "%s is no %s address, as addressType says",
+				shown, family_name(family));
 		special = addr_special(&host->addr);
 		if (special)
 			return json_error(&element, err, "%s %s", shown, special);
@@ -194,5 +190,5 @@ const char *endpoint_slice_service(const struct endpoint_slice *slice)
 bool endpoint_slice_is_foreign(const struct endpoint_slice *slice)
 {
 	return labels_get(&slice->object.labels, "service.kubernetes.io/headless") ||
-		labels_get(&slice->object.labels, "service.kubernetes.io/service-proxy-name");
+	       labels_get(&slice->object.labels, "service.kubernetes.io/service-proxy-name");
 }

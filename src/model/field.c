@@ -131,7 +131,7 @@ static int field_list_read(
 	const struct field *field, const struct json_at *at, void *value, struct err *err)
 {
 	size_t size = field_size(field), count = json_array_size(at->value);
-	struct items items = { 0 };
+	struct items items = {0};
 
 	if (!json_is_array(at->value)) {
 		char shown[JSON_SHOW_SIZE];
@@ -245,8 +245,9 @@ bool field_table_equal(const struct field_table *table, const void *a, const voi
 		const struct field *field = &table->fields[i];
 		const void *left = (const char *)a + field->offset;
 		const void *right = (const char *)b + field->offset;
-		bool equal = field->flags & FIELD_LIST ? field_list_equal(field, left, right)
-			: field_operations_of(field)->equal(field, left, right);
+		bool equal = field->flags & FIELD_LIST
+				     ? field_list_equal(field, left, right)
+				     : field_operations_of(field)->equal(field, left, right);
 
 		if (!equal)
 			return false;

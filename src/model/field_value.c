@@ -8,14 +8,14 @@
 
 /* How each type of value is read, freed and compared. Text becomes what it means here, once. */
 
-const struct string_rule label_rule = { name_is_label,
-	"no DNS label; use at most 63 of a-z 0-9 '-', with a letter or digit at both ends" };
-const struct string_rule label_key_rule = { name_is_label_key,
-	"no key of a label; use [DNS.NAME/]NAME with at most 63 of A-Z a-z 0-9 '-' '_' '.'" };
-const struct string_rule label_value_rule = { name_is_label_value,
-	"no value of a label; use at most 63 of A-Z a-z 0-9 '-' '_' '.'" };
-const struct string_rule port_name_rule = { name_is_port,
-	"no name of a port; use at most 15 of a-z 0-9 '-', one letter among them" };
+const struct string_rule label_rule = {name_is_label,
+	"no DNS label; use at most 63 of a-z 0-9 '-', with a letter or digit at both ends"};
+const struct string_rule label_key_rule = {name_is_label_key,
+	"no key of a label; use [DNS.NAME/]NAME with at most 63 of A-Z a-z 0-9 '-' '_' '.'"};
+const struct string_rule label_value_rule = {
+	name_is_label_value, "no value of a label; use at most 63 of A-Z a-z 0-9 '-' '_' '.'"};
+const struct string_rule port_name_rule = {
+	name_is_port, "no name of a port; use at most 15 of a-z 0-9 '-', one letter among them"};
 
 static const char *string_at(const struct json_at *at)
 {
@@ -65,7 +65,8 @@ static int bool_read(
 	char shown[JSON_SHOW_SIZE];
 
 	if (!json_is_boolean(at->value))
-		return json_error(at, err, "%s is neither true nor false", json_show(at->value, shown));
+		return json_error(
+			at, err, "%s is neither true nor false", json_show(at->value, shown));
 	*(bool *)value = json_is_true(at->value);
 	return 0;
 }
@@ -105,7 +106,8 @@ static int port_read(
 	char shown[JSON_SHOW_SIZE];
 
 	if (!json_is_integer(at->value) || port < least || port > UINT16_MAX)
-		return json_error(at, err, "%s is no port; use 1 to 65535", json_show(at->value, shown));
+		return json_error(
+			at, err, "%s is no port; use 1 to 65535", json_show(at->value, shown));
 	*(uint16_t *)value = (uint16_t)port;
 	return 0;
 }
@@ -220,7 +222,7 @@ static bool host_equal(const struct field *field, const void *a, const void *b)
 
 static int enum_error(const struct enum_names *names, const struct json_at *at, struct err *err)
 {
-	_text_ struct text wanted = { 0 };
+	_text_ struct text wanted = {0};
 	char shown[JSON_SHOW_SIZE];
 	size_t left = 0;
 
@@ -229,9 +231,9 @@ static int enum_error(const struct enum_names *names, const struct json_at *at, 
 	for (size_t i = 0; i < names->count; i++) {
 		if (!names->names[i])
 			continue;
-		left--;
-		text_printf(&wanted, "%s%s", names->names[i],
-			left > 1 ? ", " : left == 1 ? " or " : "");
+		text_append(&wanted, names->names[i]);
+		if (--left > 0)
+			text_append(&wanted, left > 1 ? ", " : " or ");
 	}
 	return json_error(at, err, "%s is no %s; use %s", json_show(at->value, shown), names->what,
 		text_string(&wanted));
@@ -292,7 +294,7 @@ static int map_read(
 		if (r < 0)
 			return r;
 		labels->list[labels->count++] =
-			(struct label){ .key = mem_string(key), .value = mem_string(text) };
+			(struct label){.key = mem_string(key), .value = mem_string(text)};
 	}
 	qsort(labels->list, labels->count, sizeof(*labels->list), label_order);
 	return 0;
@@ -307,7 +309,7 @@ static void map_clear(const struct field *field, void *value)
 		free(labels->list[i].value);
 	}
 	free(labels->list);
-	*labels = (struct labels){ 0 };
+	*labels = (struct labels){0};
 }
 
 static bool map_equal(const struct field *field, const void *a, const void *b)
@@ -316,15 +318,15 @@ static bool map_equal(const struct field *field, const void *a, const void *b)
 }
 
 const struct field_operations field_scalar_operations[FIELD_TYPE_MAX] = {
-	[FIELD_STRING] = { sizeof(char *), string_read, string_clear, string_equal },
-	[FIELD_BOOL] = { sizeof(bool), bool_read, NULL, bool_equal },
-	[FIELD_PRESENT] = { sizeof(bool), present_read, NULL, bool_equal },
-	[FIELD_NUMBER] = { sizeof(uint32_t), number_read, NULL, number_equal },
-	[FIELD_PORT] = { sizeof(uint16_t), port_read, NULL, port_equal },
-	[FIELD_PORT_REF] = { sizeof(struct port_ref), port_ref_read, port_ref_clear, port_ref_equal },
-	[FIELD_ADDR] = { sizeof(struct addr), addr_read, NULL, addr_values_equal },
-	[FIELD_PREFIX] = { sizeof(struct prefix), prefix_read, NULL, prefix_equal },
-	[FIELD_HOST] = { sizeof(struct host), host_read, host_clear, host_equal },
-	[FIELD_ENUM] = { sizeof(enum protocol), enum_read, NULL, enum_equal },
-	[FIELD_MAP] = { sizeof(struct labels), map_read, map_clear, map_equal },
+	[FIELD_STRING] = {sizeof(char *), string_read, string_clear, string_equal},
+	[FIELD_BOOL] = {sizeof(bool), bool_read, NULL, bool_equal},
+	[FIELD_PRESENT] = {sizeof(bool), present_read, NULL, bool_equal},
+	[FIELD_NUMBER] = {sizeof(uint32_t), number_read, NULL, number_equal},
+	[FIELD_PORT] = {sizeof(uint16_t), port_read, NULL, port_equal},
+	[FIELD_PORT_REF] = {sizeof(struct port_ref), port_ref_read, port_ref_clear, port_ref_equal},
+	[FIELD_ADDR] = {sizeof(struct addr), addr_read, NULL, addr_values_equal},
+	[FIELD_PREFIX] = {sizeof(struct prefix), prefix_read, NULL, prefix_equal},
+	[FIELD_HOST] = {sizeof(struct host), host_read, host_clear, host_equal},
+	[FIELD_ENUM] = {sizeof(enum protocol), enum_read, NULL, enum_equal},
+	[FIELD_MAP] = {sizeof(struct labels), map_read, map_clear, map_equal},
 };

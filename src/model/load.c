@@ -72,7 +72,7 @@ static void load_object(struct load_result *result, const struct place *place, j
 {
 	_cleanup_(object_free) struct object *object = NULL;
 	_free_ char *title = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 	const char *first;
 	int r = object_parse(tree, &object, &err);
 
@@ -91,7 +91,8 @@ static void load_object(struct load_result *result, const struct place *place, j
 		load_refuse(result, place, tree, err.text);
 		return;
 	}
-	hash_put(&result->seen, title, mem_format("%s, document %zu", place->source, place->document));
+	hash_put(&result->seen, title,
+		mem_format("%s, document %zu", place->source, place->document));
 	result->objects.list = mem_grow(result->objects.list, &result->objects.capacity,
 		result->objects.count + 1, sizeof(*result->objects.list));
 	result->objects.list[result->objects.count++] = loaded_make(place, tree, TAKE_PTR(object));
@@ -145,10 +146,10 @@ static void load_tree(struct load_result *result, const struct place *place, jso
 
 size_t objects_load(const char *text, size_t length, const char *source, struct load_result *result)
 {
-	_cleanup_(yaml_documents_clear) struct yaml_documents documents = { 0 };
-	struct place place = { .source = source };
+	_cleanup_(yaml_documents_clear) struct yaml_documents documents = {0};
+	struct place place = {.source = source};
 	size_t before = result->refusals.count;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (yaml_read(text, length, &documents, &err) < 0)
 		load_refuse(result, &place, NULL, err.text);
@@ -196,12 +197,12 @@ void load_result_clear(struct load_result *result)
 	free(result->refusals.list);
 	hash_clear(&result->ignored, NULL);
 	hash_clear(&result->seen, free);
-	*result = (struct load_result){ 0 };
+	*result = (struct load_result){0};
 }
 
 char *refusal_text(const struct refusal *refusal)
 {
-	struct text text = { 0 };
+	struct text text = {0};
 
 	text_append_safe(&text, refusal->source);
 	if (refusal->document)

@@ -8,8 +8,8 @@
 
 #define NAMESPACE_NAME_LABEL "kubernetes.io/metadata.name"
 
-static const struct string_rule namespace_name_rule = { name_is_label,
-	"no name of a Namespace; use at most 63 of a-z 0-9 '-'" };
+static const struct string_rule namespace_name_rule = {
+	name_is_label, "no name of a Namespace; use at most 63 of a-z 0-9 '-'"};
 
 static int namespace_check(void *value, const struct json_at *at, struct err *err)
 {
@@ -19,14 +19,14 @@ static int namespace_check(void *value, const struct json_at *at, struct err *er
 
 	if (labels_get(labels, NAMESPACE_NAME_LABEL))
 		return 0;
-	labels->list = mem_grow(labels->list, &(size_t){ labels->count }, labels->count + 1,
-		sizeof(*labels->list));
+	labels->list = mem_grow(
+		labels->list, &(size_t){labels->count}, labels->count + 1, sizeof(*labels->list));
 	while (place < labels->count && strcmp(labels->list[place].key, NAMESPACE_NAME_LABEL) < 0)
 		place++;
 	memmove(&labels->list[place + 1], &labels->list[place],
 		(labels->count - place) * sizeof(*labels->list));
-	labels->list[place] = (struct label){ .key = mem_string(NAMESPACE_NAME_LABEL),
-		.value = mem_string(object->name) };
+	labels->list[place] = (struct label){
+		.key = mem_string(NAMESPACE_NAME_LABEL), .value = mem_string(object->name)};
 	labels->count++;
 	return 0;
 }

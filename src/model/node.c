@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-static const struct string_rule node_name_rule = { name_is_subdomain,
-	"no name of a Node; use at most 253 of a-z 0-9 '-' '.'" };
+static const struct string_rule node_name_rule = {
+	name_is_subdomain, "no name of a Node; use at most 253 of a-z 0-9 '-' '.'"};
 
 static const char *const node_address_types[] = {
 	[NODE_ADDRESS_INTERNAL_IP] = "InternalIP",
@@ -17,8 +17,8 @@ static const char *const node_address_types[] = {
 	[NODE_ADDRESS_EXTERNAL_DNS] = "ExternalDNS",
 };
 _Static_assert(ARRAY_SIZE(node_address_types) == NODE_ADDRESS_MAX, "a name for each type");
-static const struct enum_names node_address_type_names = { "type of a node's address",
-	node_address_types, NODE_ADDRESS_MAX };
+static const struct enum_names node_address_type_names = {
+	"type of a node's address", node_address_types, NODE_ADDRESS_MAX};
 
 static const struct field node_spec_fields[] = {
 	FIELD(node, first_range, "podCIDR", 1, FIELD_PREFIX),
@@ -26,13 +26,13 @@ static const struct field node_spec_fields[] = {
 	FIELD(node, ranges, "podCIDRs", 7, FIELD_PREFIX, .flags = FIELD_LIST),
 };
 static const struct field_table node_spec = {
-	.fields = node_spec_fields, .count = ARRAY_SIZE(node_spec_fields)
-};
+	.fields = node_spec_fields, .count = ARRAY_SIZE(node_spec_fields)};
 
 static int node_address_check(void *value, const struct json_at *at, struct err *err);
 
 _Static_assert(offsetof(struct node_address, name) - offsetof(struct node_address, addr) ==
-		offsetof(struct host, name) && offsetof(struct host, addr) == 0,
+			       offsetof(struct host, name) &&
+		       offsetof(struct host, addr) == 0,
 	"addr and name of an address are a struct host");
 static const struct field node_address_fields[] = {
 	FIELD(node_address, type, "type", 1, FIELD_ENUM, .names = &node_address_type_names,
@@ -51,16 +51,15 @@ static const struct field node_status_fields[] = {
 		.flags = FIELD_LIST),
 };
 static const struct field_table node_status = {
-	.fields = node_status_fields, .count = ARRAY_SIZE(node_status_fields)
-};
+	.fields = node_status_fields, .count = ARRAY_SIZE(node_status_fields)};
 
 static int node_check(void *value, const struct json_at *at, struct err *err);
 
 static const struct field node_fields[] = {
 	FIELD(node, object, "metadata", 1, FIELD_STRUCT, .table = &meta_table,
 		.flags = FIELD_REQUIRED),
-	{ .name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &node_spec },
-	{ .name = "status", .number = 3, .type = FIELD_STRUCT, .table = &node_status },
+	{.name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &node_spec},
+	{.name = "status", .number = 3, .type = FIELD_STRUCT, .table = &node_status},
 };
 static const struct field_table node_table = {
 	.fields = node_fields,
@@ -70,8 +69,7 @@ static const struct field_table node_table = {
 };
 
 const struct kind_rule node_kind = {
-	.name = "Node", .api_version = "v1", .name_rule = &node_name_rule, .table = &node_table
-};
+	.name = "Node", .api_version = "v1", .name_rule = &node_name_rule, .table = &node_table};
 
 static int node_address_check(void *value, const struct json_at *at, struct err *err)
 {
@@ -83,11 +81,13 @@ static int node_address_check(void *value, const struct json_at *at, struct err 
 	if (address->type != NODE_ADDRESS_INTERNAL_IP && address->type != NODE_ADDRESS_EXTERNAL_IP)
 		return 0;
 	if (!addr_is_given(&address->addr))
-		return json_error(&place, err, "%s is no IP address; use one like 10.1.2.3 or fd00::1",
+		return json_error(&place, err,
+			"%s is no IP address; use one like 10.1.2.3 or fd00::1",
 			json_show(place.value, shown));
 	special = addr_special(&address->addr);
 	return special ? json_error(&place, err, "%s %s; a node is not reached by it",
-				 json_show(place.value, shown), special) : 0;
+				 json_show(place.value, shown), special)
+		       : 0;
 }
 
 static int node_range_check(const struct prefix *range, const struct json_at *at, struct err *err)
@@ -105,7 +105,8 @@ static int node_check(void *value, const struct json_at *at, struct err *err)
 {
 	struct node *node = value;
 	struct json_at spec = json_member(at, "spec");
-	struct json_at single = json_member(&spec, "podCIDR"), list = json_member(&spec, "podCIDRs");
+	struct json_at single = json_member(&spec, "podCIDR"),
+		       list = json_member(&spec, "podCIDRs");
 	bool given = json_string_length(single.value) > 0;
 	int r = given ? node_range_check(&node->first_range, &single, err) : 0;
 
@@ -114,17 +115,18 @@ static int node_check(void *value, const struct json_at *at, struct err *err)
 	if (r < 0)
 		return r;
 	if (node->ranges.count > 2 ||
-		(node->ranges.count == 2 &&
-			prefix_family(&node->ranges.list[0]) == prefix_family(&node->ranges.list[1])))
-		return json_error(&list, err, "more than one range of a family; use at most one of "
-					      "IPv4 and one of IPv6");
+		(node->ranges.count == 2 && prefix_family(&node->ranges.list[0]) ==
+						    prefix_family(&node->ranges.list[1])))
+		return json_error(&list, err,
+			"more than one range of a family; use at most one of "
+			"IPv4 and one of IPv6");
 	if (node->ranges.count == 0 && given) {
 		node->ranges.list = mem_copy(&node->first_range, sizeof(node->first_range));
 		node->ranges.count = 1;
 	}
 	if (given && prefix_compare(&node->first_range, &node->ranges.list[0]) != 0)
-		return json_error(&single, err,
-			"differs from the first of podCIDRs; it must be the same");
+		return json_error(
+			&single, err, "differs from the first of podCIDRs; it must be the same");
 	if (node->ranges.count > 0)
 		node->first_range = node->ranges.list[0];
 	return 0;

@@ -25,7 +25,7 @@ static const char *const protocol_texts[] = {
 	[PROTOCOL_SCTP] = "SCTP",
 };
 _Static_assert(ARRAY_SIZE(protocol_texts) == PROTOCOL_MAX, "a name for each protocol");
-const struct enum_names protocol_names = { "protocol", protocol_texts, PROTOCOL_MAX };
+const struct enum_names protocol_names = {"protocol", protocol_texts, PROTOCOL_MAX};
 
 static const struct field meta_fields[] = {
 	FIELD(object, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),
@@ -35,7 +35,7 @@ static const struct field meta_fields[] = {
 	FIELD(object, labels, "labels", 11, FIELD_MAP, .rule = &label_value_rule),
 	FIELD(object, annotations, "annotations", 12, FIELD_MAP),
 };
-const struct field_table meta_table = { .fields = meta_fields, .count = ARRAY_SIZE(meta_fields) };
+const struct field_table meta_table = {.fields = meta_fields, .count = ARRAY_SIZE(meta_fields)};
 
 const char *kind_name(enum kind kind)
 {
@@ -230,16 +230,17 @@ int addrs_check_pair(struct addrs *addrs, struct addr *first, const struct json_
 		return json_error(&single, err, "differs from the first of %s; it must be the same",
 			list_name);
 	if (addrs->count > 2 ||
-		(addrs->count == 2 &&
-			addr_family(&addrs->list[0]) == addr_family(&addrs->list[1])))
-		return json_error(&list, err, "more than one address of a family; use at most one of "
-					      "IPv4 and one of IPv6");
+		(addrs->count == 2 && addr_family(&addrs->list[0]) == addr_family(&addrs->list[1])))
+		return json_error(&list, err,
+			"more than one address of a family; use at most one of "
+			"IPv4 and one of IPv6");
 	for (size_t i = 0; i < addrs->count; i++) {
 		const char *special = addr_special(&addrs->list[i]);
 		char text[ADDR_TEXT_SIZE];
 
 		if (special)
-			return json_error(&list, err, "%s %s", addr_format(&addrs->list[i], text), special);
+			return json_error(
+				&list, err, "%s %s", addr_format(&addrs->list[i], text), special);
 	}
 	if (addrs->count > 0)
 		*first = addrs->list[0];

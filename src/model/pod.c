@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-static const struct string_rule pod_name_rule = { name_is_subdomain,
-	"no name of a Pod; use at most 253 of a-z 0-9 '-' '.'" };
+static const struct string_rule pod_name_rule = {
+	name_is_subdomain, "no name of a Pod; use at most 253 of a-z 0-9 '-' '.'"};
 
 static const char *const pod_phases[] = {
 	[POD_PENDING] = "Pending",
@@ -17,7 +17,7 @@ static const char *const pod_phases[] = {
 	[POD_UNKNOWN] = "Unknown",
 };
 _Static_assert(ARRAY_SIZE(pod_phases) == POD_PHASE_MAX, "a name for each phase");
-static const struct enum_names pod_phase_names = { "phase of a Pod", pod_phases, POD_PHASE_MAX };
+static const struct enum_names pod_phase_names = {"phase of a Pod", pod_phases, POD_PHASE_MAX};
 
 static const char *const restart_policies[] = {
 	[RESTART_ALWAYS] = "Always",
@@ -25,8 +25,8 @@ static const char *const restart_policies[] = {
 	[RESTART_NEVER] = "Never",
 };
 _Static_assert(ARRAY_SIZE(restart_policies) == RESTART_MAX, "a name for each policy");
-static const struct enum_names restart_policy_names = { "restart policy", restart_policies,
-	RESTART_MAX };
+static const struct enum_names restart_policy_names = {
+	"restart policy", restart_policies, RESTART_MAX};
 
 static const struct field container_port_fields[] = {
 	FIELD(container_port, name, "name", 1, FIELD_STRING, .rule = &port_name_rule),
@@ -64,16 +64,14 @@ static const struct field pod_spec_fields[] = {
 		.flags = FIELD_LIST),
 };
 static const struct field_table pod_spec = {
-	.fields = pod_spec_fields, .count = ARRAY_SIZE(pod_spec_fields)
-};
+	.fields = pod_spec_fields, .count = ARRAY_SIZE(pod_spec_fields)};
 
 /* PodIP and HostIP: messages that hold one address and nothing else. */
 static const struct field ip_fields[] = {
-	{ .name = "ip", .number = 1, .type = FIELD_ADDR, .flags = FIELD_REQUIRED },
+	{.name = "ip", .number = 1, .type = FIELD_ADDR, .flags = FIELD_REQUIRED},
 };
 static const struct field_table ip_table = {
-	.fields = ip_fields, .count = ARRAY_SIZE(ip_fields), .size = sizeof(struct addr)
-};
+	.fields = ip_fields, .count = ARRAY_SIZE(ip_fields), .size = sizeof(struct addr)};
 
 static const struct field pod_status_fields[] = {
 	FIELD(pod, phase, "phase", 1, FIELD_ENUM, .names = &pod_phase_names),
@@ -83,16 +81,15 @@ static const struct field pod_status_fields[] = {
 	FIELD(pod, host_ips, "hostIPs", 16, FIELD_STRUCT, .table = &ip_table, .flags = FIELD_LIST),
 };
 static const struct field_table pod_status = {
-	.fields = pod_status_fields, .count = ARRAY_SIZE(pod_status_fields)
-};
+	.fields = pod_status_fields, .count = ARRAY_SIZE(pod_status_fields)};
 
 static int pod_check(void *value, const struct json_at *at, struct err *err);
 
 static const struct field pod_fields[] = {
 	FIELD(pod, object, "metadata", 1, FIELD_STRUCT, .table = &meta_table,
 		.flags = FIELD_REQUIRED),
-	{ .name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &pod_spec },
-	{ .name = "status", .number = 3, .type = FIELD_STRUCT, .table = &pod_status },
+	{.name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &pod_spec},
+	{.name = "status", .number = 3, .type = FIELD_STRUCT, .table = &pod_status},
 };
 static const struct field_table pod_table = {
 	.fields = pod_fields,
@@ -109,9 +106,10 @@ const struct kind_rule pod_kind = {
 	.table = &pod_table,
 };
 
-/* In the node's own namespace a port is the node's, so hostPort is the same (API server's default). */
-static int host_ports_check(const struct containers *containers, const struct json_at *list,
-	struct err *err)
+/* In the node's own namespace a port is the node's, so hostPort is the same (API server's default).
+ */
+static int host_ports_check(
+	const struct containers *containers, const struct json_at *list, struct err *err)
 {
 	for (size_t i = 0; i < containers->count; i++) {
 		struct json_at container = json_element(list, i);
@@ -122,8 +120,9 @@ static int host_ports_check(const struct containers *containers, const struct js
 			struct json_at element = json_element(&ports, j);
 
 			if (port->host_port && port->host_port != port->container_port)
-				return json_error(&element, err, "hostPort %u differs from containerPort %u; "
-						"with hostNetwork they are the same",
+				return json_error(&element, err,
+					"hostPort %u differs from containerPort %u; "
+					"with hostNetwork they are the same",
 					port->host_port, port->container_port);
 			port->host_port = port->container_port;
 		}
@@ -140,7 +139,8 @@ static int pod_check(void *value, const struct json_at *at, struct err *err)
 	int r = addrs_check_pair(&pod->pod_ips, &pod->pod_ip, &status, "podIP", "podIPs", err);
 
 	if (r == 0)
-		r = addrs_check_pair(&pod->host_ips, &pod->host_ip, &status, "hostIP", "hostIPs", err);
+		r = addrs_check_pair(
+			&pod->host_ips, &pod->host_ip, &status, "hostIP", "hostIPs", err);
 	if (r == 0 && pod->host_network)
 		r = host_ports_check(&pod->containers, &containers, err);
 	if (r == 0 && pod->host_network)

@@ -4,15 +4,15 @@
 #include "base/text.h"
 #include "model/field.h"
 
-static const struct string_rule network_policy_name_rule = { name_is_subdomain,
-	"no name of a NetworkPolicy; use at most 253 of a-z 0-9 '-' '.'" };
+static const struct string_rule network_policy_name_rule = {
+	name_is_subdomain, "no name of a NetworkPolicy; use at most 253 of a-z 0-9 '-' '.'"};
 
 static const char *const directions[] = {
 	[DIRECTION_INGRESS] = "Ingress",
 	[DIRECTION_EGRESS] = "Egress",
 };
 _Static_assert(ARRAY_SIZE(directions) == DIRECTION_MAX, "a name for each direction");
-static const struct enum_names direction_names = { "policy type", directions, DIRECTION_MAX };
+static const struct enum_names direction_names = {"policy type", directions, DIRECTION_MAX};
 
 /* Stricter than "inside": an exception as wide as the block would leave nothing of it. */
 static int ip_block_check(void *value, const struct json_at *at, struct err *err)
@@ -25,7 +25,8 @@ static int ip_block_check(void *value, const struct json_at *at, struct err *err
 		const struct prefix *except = &block->except.list[i];
 		struct json_at element = json_element(&list, i);
 
-		if (!prefix_overlaps(&block->range, except) || except->length <= block->range.length)
+		if (!prefix_overlaps(&block->range, except) ||
+			except->length <= block->range.length)
 			return json_error(&element, err, "%s is no part of the block %s",
 				prefix_format(except, text), prefix_format(&block->range, range));
 	}
@@ -48,10 +49,11 @@ static int policy_peer_check(void *value, const struct json_at *at, struct err *
 	const struct policy_peer *peer = value;
 
 	if (!peer->block && !peer->pods && !peer->namespaces)
-		return json_error(at, err,
-			"an empty peer; use podSelector, namespaceSelector or ipBlock");
+		return json_error(
+			at, err, "an empty peer; use podSelector, namespaceSelector or ipBlock");
 	if (peer->block && (peer->pods || peer->namespaces))
-		return json_error(at, err, "ipBlock stands alone; put the selectors into another peer");
+		return json_error(
+			at, err, "ipBlock stands alone; put the selectors into another peer");
 	return 0;
 }
 
@@ -129,8 +131,7 @@ static const struct field policy_spec_fields[] = {
 		.flags = FIELD_LIST),
 };
 static const struct field_table policy_spec = {
-	.fields = policy_spec_fields, .count = ARRAY_SIZE(policy_spec_fields)
-};
+	.fields = policy_spec_fields, .count = ARRAY_SIZE(policy_spec_fields)};
 
 /* The API server's default: ingress always, egress where there is a rule for it. */
 static int network_policy_check(void *value, const struct json_at *at, struct err *err)
@@ -148,7 +149,7 @@ static int network_policy_check(void *value, const struct json_at *at, struct er
 static const struct field network_policy_fields[] = {
 	FIELD(network_policy, object, "metadata", 1, FIELD_STRUCT, .table = &meta_table,
 		.flags = FIELD_REQUIRED),
-	{ .name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &policy_spec },
+	{.name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &policy_spec},
 };
 static const struct field_table network_policy_table = {
 	.fields = network_policy_fields,

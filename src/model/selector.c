@@ -14,15 +14,15 @@ static const char *const selector_operators[] = {
 	[SELECTOR_DOES_NOT_EXIST] = "DoesNotExist",
 };
 _Static_assert(ARRAY_SIZE(selector_operators) == SELECTOR_OPERATOR_MAX, "a name for each operator");
-static const struct enum_names selector_operator_names = { "operator of a selector",
-	selector_operators, SELECTOR_OPERATOR_MAX };
+static const struct enum_names selector_operator_names = {
+	"operator of a selector", selector_operators, SELECTOR_OPERATOR_MAX};
 
 static int requirement_check(void *value, const struct json_at *at, struct err *err)
 {
 	const struct requirement *requirement = value;
 	const char *name = selector_operators[requirement->operator];
 	struct json_at values = json_member(at, "values");
-	bool wants = requirement->operator == SELECTOR_IN || requirement->operator == SELECTOR_NOT_IN;
+	bool wants = requirement->operator== SELECTOR_IN || requirement->operator== SELECTOR_NOT_IN;
 
 	if (wants && requirement->values.count == 0)
 		return json_error(&values, err, "is missing; %s wants one or more", name);

@@ -9,8 +9,8 @@
 #define AFFINITY_SECONDS_DEFAULT 10800
 #define AFFINITY_SECONDS_MAX 86400
 
-static const struct string_rule service_name_rule = { name_is_label,
-	"no name of a Service; use at most 63 of a-z 0-9 '-'" };
+static const struct string_rule service_name_rule = {
+	name_is_label, "no name of a Service; use at most 63 of a-z 0-9 '-'"};
 
 static const char *const service_types[] = {
 	[SERVICE_CLUSTER_IP] = "ClusterIP",
@@ -19,24 +19,24 @@ static const char *const service_types[] = {
 	[SERVICE_EXTERNAL_NAME] = "ExternalName",
 };
 _Static_assert(ARRAY_SIZE(service_types) == SERVICE_TYPE_MAX, "a name for each type");
-static const struct enum_names service_type_names = { "type of a Service", service_types,
-	SERVICE_TYPE_MAX };
+static const struct enum_names service_type_names = {
+	"type of a Service", service_types, SERVICE_TYPE_MAX};
 
 static const char *const traffic_policies[] = {
 	[TRAFFIC_CLUSTER] = "Cluster",
 	[TRAFFIC_LOCAL] = "Local",
 };
 _Static_assert(ARRAY_SIZE(traffic_policies) == TRAFFIC_POLICY_MAX, "a name for each policy");
-static const struct enum_names traffic_policy_names = { "traffic policy", traffic_policies,
-	TRAFFIC_POLICY_MAX };
+static const struct enum_names traffic_policy_names = {
+	"traffic policy", traffic_policies, TRAFFIC_POLICY_MAX};
 
 static const char *const session_affinities[] = {
 	[AFFINITY_NONE] = "None",
 	[AFFINITY_CLIENT_IP] = "ClientIP",
 };
 _Static_assert(ARRAY_SIZE(session_affinities) == AFFINITY_MAX, "a name for each affinity");
-static const struct enum_names session_affinity_names = { "session affinity", session_affinities,
-	AFFINITY_MAX };
+static const struct enum_names session_affinity_names = {
+	"session affinity", session_affinities, AFFINITY_MAX};
 
 static const char *const ip_family_policies[] = {
 	[IP_FAMILY_SINGLE] = "SingleStack",
@@ -44,20 +44,20 @@ static const char *const ip_family_policies[] = {
 	[IP_FAMILY_REQUIRE_DUAL] = "RequireDualStack",
 };
 _Static_assert(ARRAY_SIZE(ip_family_policies) == IP_FAMILY_POLICY_MAX, "a name for each policy");
-static const struct enum_names ip_family_policy_names = { "IP family policy", ip_family_policies,
-	IP_FAMILY_POLICY_MAX };
+static const struct enum_names ip_family_policy_names = {
+	"IP family policy", ip_family_policies, IP_FAMILY_POLICY_MAX};
 
-static const char *const ip_families[] = { [FAMILY_IPV4] = "IPv4", [FAMILY_IPV6] = "IPv6" };
+static const char *const ip_families[] = {[FAMILY_IPV4] = "IPv4", [FAMILY_IPV6] = "IPv6"};
 _Static_assert(ARRAY_SIZE(ip_families) == FAMILY_MAX, "a name for each family");
-static const struct enum_names ip_family_names = { "IP family", ip_families, FAMILY_MAX };
+static const struct enum_names ip_family_names = {"IP family", ip_families, FAMILY_MAX};
 
 static const char *const load_balancer_modes[] = {
 	[LOAD_BALANCER_VIP] = "VIP",
 	[LOAD_BALANCER_PROXY] = "Proxy",
 };
 _Static_assert(ARRAY_SIZE(load_balancer_modes) == LOAD_BALANCER_MODE_MAX, "a name for each mode");
-static const struct enum_names load_balancer_mode_names = { "ipMode", load_balancer_modes,
-	LOAD_BALANCER_MODE_MAX };
+static const struct enum_names load_balancer_mode_names = {
+	"ipMode", load_balancer_modes, LOAD_BALANCER_MODE_MAX};
 
 static const struct field service_port_fields[] = {
 	FIELD(service_port, name, "name", 1, FIELD_STRING, .rule = &label_rule),
@@ -78,14 +78,12 @@ static const struct field client_ip_fields[] = {
 		.maximum = AFFINITY_SECONDS_MAX, .preset = AFFINITY_SECONDS_DEFAULT),
 };
 static const struct field_table client_ip = {
-	.fields = client_ip_fields, .count = ARRAY_SIZE(client_ip_fields)
-};
+	.fields = client_ip_fields, .count = ARRAY_SIZE(client_ip_fields)};
 static const struct field session_affinity_fields[] = {
-	{ .name = "clientIP", .number = 1, .type = FIELD_STRUCT, .table = &client_ip },
+	{.name = "clientIP", .number = 1, .type = FIELD_STRUCT, .table = &client_ip},
 };
 static const struct field_table session_affinity = {
-	.fields = session_affinity_fields, .count = ARRAY_SIZE(session_affinity_fields)
-};
+	.fields = session_affinity_fields, .count = ARRAY_SIZE(session_affinity_fields)};
 
 static const struct field service_spec_fields[] = {
 	FIELD(service, ports, "ports", 1, FIELD_STRUCT, .table = &service_port_table,
@@ -105,8 +103,10 @@ static const struct field service_spec_fields[] = {
 	FIELD(service, health_check_node_port, "healthCheckNodePort", 12, FIELD_PORT,
 		.flags = FIELD_ZERO),
 	FIELD(service, publish_not_ready, "publishNotReadyAddresses", 13, FIELD_BOOL),
-	{ .name = "sessionAffinityConfig", .number = 14, .type = FIELD_STRUCT,
-		.table = &session_affinity },
+	{.name = "sessionAffinityConfig",
+		.number = 14,
+		.type = FIELD_STRUCT,
+		.table = &session_affinity},
 	FIELD(service, ip_family_policy, "ipFamilyPolicy", 17, FIELD_ENUM,
 		.names = &ip_family_policy_names),
 	FIELD(service, cluster_ips, "clusterIPs", 18, FIELD_ADDR, .flags = FIELD_LIST | FIELD_NONE),
@@ -120,8 +120,7 @@ static const struct field service_spec_fields[] = {
 	FIELD(service, traffic_distribution, "trafficDistribution", 23, FIELD_STRING),
 };
 static const struct field_table service_spec = {
-	.fields = service_spec_fields, .count = ARRAY_SIZE(service_spec_fields)
-};
+	.fields = service_spec_fields, .count = ARRAY_SIZE(service_spec_fields)};
 
 static const struct field ingress_fields[] = {
 	FIELD(load_balancer_address, addr, "ip", 1, FIELD_ADDR),
@@ -139,22 +138,20 @@ static const struct field load_balancer_fields[] = {
 		.flags = FIELD_LIST),
 };
 static const struct field_table load_balancer = {
-	.fields = load_balancer_fields, .count = ARRAY_SIZE(load_balancer_fields)
-};
+	.fields = load_balancer_fields, .count = ARRAY_SIZE(load_balancer_fields)};
 static const struct field service_status_fields[] = {
-	{ .name = "loadBalancer", .number = 1, .type = FIELD_STRUCT, .table = &load_balancer },
+	{.name = "loadBalancer", .number = 1, .type = FIELD_STRUCT, .table = &load_balancer},
 };
 static const struct field_table service_status = {
-	.fields = service_status_fields, .count = ARRAY_SIZE(service_status_fields)
-};
+	.fields = service_status_fields, .count = ARRAY_SIZE(service_status_fields)};
 
 static int service_check(void *value, const struct json_at *at, struct err *err);
 
 static const struct field service_fields[] = {
 	FIELD(service, object, "metadata", 1, FIELD_STRUCT, .table = &meta_table,
 		.flags = FIELD_REQUIRED),
-	{ .name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &service_spec },
-	{ .name = "status", .number = 3, .type = FIELD_STRUCT, .table = &service_status },
+	{.name = "spec", .number = 2, .type = FIELD_STRUCT, .table = &service_spec},
+	{.name = "status", .number = 3, .type = FIELD_STRUCT, .table = &service_status},
 };
 static const struct field_table service_table = {
 	.fields = service_fields,
@@ -172,8 +169,8 @@ const struct kind_rule service_kind = {
 };
 
 /* Against the ports before it. */
-static int service_port_check(const struct service *service, size_t index,
-	const struct json_at *ports, struct err *err)
+static int service_port_check(
+	const struct service *service, size_t index, const struct json_at *ports, struct err *err)
 {
 	const struct service_port *port = &service->ports.list[index];
 	struct json_at at = json_element(ports, index), name = json_member(&at, "name");
@@ -183,7 +180,8 @@ static int service_port_check(const struct service *service, size_t index,
 		return json_error(&name, err, "is missing; each of several ports wants one");
 	if (port->node_port && service->type != SERVICE_NODE_PORT &&
 		service->type != SERVICE_LOAD_BALANCER)
-		return json_error(&node_port, err, "must not be given with type %s; use type NodePort",
+		return json_error(&node_port, err,
+			"must not be given with type %s; use type NodePort",
 			service_types[service->type]);
 	for (size_t i = 0; i < index; i++) {
 		const struct service_port *other = &service->ports.list[i];
@@ -196,8 +194,8 @@ static int service_port_check(const struct service *service, size_t index,
 			return json_error(&at, err, "port %u of %s is given twice", port->port,
 				protocol_name(port->protocol));
 		if (port->node_port && port->node_port == other->node_port)
-			return json_error(&node_port, err, "%u of %s is given twice", port->node_port,
-				protocol_name(port->protocol));
+			return json_error(&node_port, err, "%u of %s is given twice",
+				port->node_port, protocol_name(port->protocol));
 	}
 	return 0;
 }
@@ -225,7 +223,8 @@ static int service_ports_check(struct service *service, const struct json_at *sp
 static int service_headless_check(
 	struct service *service, const struct json_at *spec, struct err *err)
 {
-	struct json_at single = json_member(spec, "clusterIP"), list = json_member(spec, "clusterIPs");
+	struct json_at single = json_member(spec, "clusterIP"),
+		       list = json_member(spec, "clusterIPs");
 	bool single_none =
 		addr_is_given(&service->cluster_ip) && addr_is_unspecified(&service->cluster_ip);
 	size_t nones = 0;
@@ -238,14 +237,15 @@ static int service_headless_check(
 	if (service->cluster_ips.count > nones || nones > 1)
 		return json_error(&list, err, "None stands alone or not at all");
 	if (!single_none && addr_is_given(&service->cluster_ip))
-		return json_error(&single, err, "differs from the first of clusterIPs; it must be the "
-						"same");
+		return json_error(&single, err,
+			"differs from the first of clusterIPs; it must be the "
+			"same");
 	if (service->type == SERVICE_NODE_PORT || service->type == SERVICE_LOAD_BALANCER)
 		return json_error(&single, err, "None goes with type ClusterIP only, not with %s",
 			service_types[service->type]);
 	free(TAKE_PTR(service->cluster_ips.list));
 	service->cluster_ips.count = 0;
-	service->cluster_ip = (struct addr){ 0 };
+	service->cluster_ip = (struct addr){0};
 	return 0;
 }
 
@@ -260,8 +260,9 @@ static int service_families_check(
 		return json_error(&at, err, "a family is given twice; use IPv4, IPv6 or both");
 	for (size_t i = 0; i < count && i < service->cluster_ips.count; i++)
 		if (addr_family(&service->cluster_ips.list[i]) != families[i])
-			return json_error(&at, err, "differs from the families of clusterIPs; the order "
-						    "must be the same");
+			return json_error(&at, err,
+				"differs from the families of clusterIPs; the order "
+				"must be the same");
 	return 0;
 }
 
@@ -305,8 +306,8 @@ static int service_check(void *value, const struct json_at *at, struct err *err)
 	if (r == 0 && service->type == SERVICE_EXTERNAL_NAME && !service->external_name)
 		r = json_error(&external_name, err, "is missing; type ExternalName wants it");
 	if (r == 0)
-		r = addrs_check_pair(&service->cluster_ips, &service->cluster_ip, &spec, "clusterIP",
-			"clusterIPs", err);
+		r = addrs_check_pair(&service->cluster_ips, &service->cluster_ip, &spec,
+			"clusterIP", "clusterIPs", err);
 	if (r == 0)
 		r = service_ports_check(service, &spec, err);
 	if (r == 0)
@@ -337,5 +338,5 @@ const struct addr *service_cluster_ip(const struct service *service, enum family
 bool service_is_foreign(const struct service *service)
 {
 	return labels_get(&service->object.labels, "service.kubernetes.io/service-proxy-name") ||
-		labels_get(&service->object.labels, "service.kubernetes.io/headless");
+	       labels_get(&service->object.labels, "service.kubernetes.io/headless");
 }

@@ -106,7 +106,8 @@ const char *addr_format(const struct addr *addr, char text[ADDR_TEXT_SIZE])
 	size_t used = 0;
 
 	if (addr_is_v4(addr)) {
-		snprintf(text, ADDR_TEXT_SIZE, "%u.%u.%u.%u", bytes[12], bytes[13], bytes[14], bytes[15]);
+		snprintf(text, ADDR_TEXT_SIZE, "%u.%u.%u.%u", bytes[12], bytes[13], bytes[14],
+			bytes[15]);
 		return text;
 	}
 	for (int i = 0; i < 8; i++)
@@ -150,7 +151,7 @@ bool addr_is_unspecified(const struct addr *addr)
 
 bool addr_is_loopback(const struct addr *addr)
 {
-	static const struct addr loopback = { .bytes = { [15] = 1 } };
+	static const struct addr loopback = {.bytes = {[15] = 1}};
 
 	return addr_is_v4(addr) ? addr->bytes[12] == 127 : addr_equal(addr, &loopback);
 }

@@ -7,14 +7,14 @@
 
 void bitmap_init(struct bitmap *bitmap, uint32_t size)
 {
-	*bitmap = (struct bitmap){ .size = size };
+	*bitmap = (struct bitmap){.size = size};
 	bitmap->words = mem_new((size + BITMAP_WORD_BITS - 1) / BITMAP_WORD_BITS, sizeof(uint64_t));
 }
 
 void bitmap_free(struct bitmap *bitmap)
 {
 	free(bitmap->words);
-	*bitmap = (struct bitmap){ 0 };
+	*bitmap = (struct bitmap){0};
 }
 
 static uint64_t bitmap_mask(uint32_t bit)
@@ -43,7 +43,8 @@ void bitmap_clear(struct bitmap *bitmap, uint32_t bit)
 static uint32_t bitmap_scan(const struct bitmap *bitmap, uint32_t start, uint32_t end)
 {
 	while (start < end) {
-		uint64_t clear = ~bitmap->words[start / BITMAP_WORD_BITS] >> start % BITMAP_WORD_BITS;
+		uint64_t clear =
+			~bitmap->words[start / BITMAP_WORD_BITS] >> start % BITMAP_WORD_BITS;
 
 		if (clear) {
 			start += (uint32_t)__builtin_ctzll(clear);

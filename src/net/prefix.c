@@ -36,7 +36,8 @@ int prefix_parse(const char *text, struct prefix *ret_prefix, bool *ret_had_host
 		return -EINVAL;
 	memcpy(address, text, (size_t)(slash - text));
 	address[slash - text] = '\0';
-	if (addr_parse(address, &prefix.addr) < 0 || !prefix_parse_length(slash + 1, &prefix.length))
+	if (addr_parse(address, &prefix.addr) < 0 ||
+		!prefix_parse_length(slash + 1, &prefix.length))
 		return -EINVAL;
 	if (!strchr(address, ':'))
 		prefix.length += PREFIX_V4_BITS;
@@ -69,7 +70,8 @@ enum family prefix_family(const struct prefix *prefix)
 
 unsigned int prefix_length_shown(const struct prefix *prefix)
 {
-	return prefix_family(prefix) == FAMILY_IPV4 ? prefix->length - PREFIX_V4_BITS : prefix->length;
+	return prefix_family(prefix) == FAMILY_IPV4 ? prefix->length - PREFIX_V4_BITS
+						    : prefix->length;
 }
 
 struct addr addr_masked(const struct addr *addr, unsigned int length)
