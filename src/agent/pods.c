@@ -32,10 +32,12 @@
 
 #define LOOPBACK_IFINDEX 1
 
-void pods_compile(const struct agent *agent, struct rows *rows)
+void pods_compile(struct agent *agent, struct rows *rows)
 {
+	const struct node *own = store_own_node(&agent->objects.store, &agent->settings);
+
 	for (size_t i = 0; i < agent->attachments.count; i++)
-		compile_attachment(&agent->attachments.item[i], rows);
+		compile_attachment(&agent->attachments.item[i], own, rows);
 }
 
 static struct pool *pods_pool_of(struct agent *agent, const struct addr *addr)
@@ -245,7 +247,7 @@ static void pods_take_down(struct agent *agent, struct attachment *a)
 {
 	struct rows rows = {0};
 
-	compile_attachment(a, &rows);
+	compile_attachment(a, store_own_node(&agent->objects.store, &agent->settings), &rows);
 	rows_sort(&rows);
 	reconcile_remove(agent, &rows);
 	rows_clear(&rows);
@@ -269,7 +271,7 @@ static int pods_wire(struct agent *agent, struct attachment *a, int netns,
 			&agent->attachments, agent->attachments_directory, a, err);
 	if (r < 0)
 		return r;
-	compile_attachment(a, &rows);
+	compile_attachment(a, store_own_node(&agent->objects.store, &agent->settings), &rows);
 	rows_sort(&rows);
 	r = reconcile_add(agent, &rows, err);
 	rows_clear(&rows);

@@ -17,4 +17,4 @@ void pods_make_pools(struct agent *agent);
 void pods_forget_gone(struct agent *agent);
 
 /* The rows that the attachments want. */
-void pods_compile(const struct agent *agent, struct rows *rows);
+void pods_compile(struct agent *agent, struct rows *rows);

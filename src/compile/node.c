@@ -192,18 +192,15 @@ static void compile_way(struct compilation *c, const struct node *node, enum fam
 	row->ifindex = wire->ifindex;
 }
 
-/* The source of the node's own packets to pods behind the tunnel: its address, or its router's. */
-static struct addr own_source(const struct compilation *c, enum family family)
+struct addr own_source(const struct node *own, enum family family)
 {
-	const struct addr *addr = node_internal_ip(c->own, family);
+	const struct addr *addr = own ? node_internal_ip(own, family) : NULL;
+	const struct prefix *range = own ? node_range(own, family) : NULL;
 	struct addr none = {0};
 
 	if (addr)
 		return *addr;
-	for (size_t i = 0; i < c->own->ranges.count; i++)
-		if (prefix_family(&c->own->ranges.list[i]) == family)
-			return pool_node_address(&c->own->ranges.list[i]);
-	return none;
+	return range ? pool_node_address(range) : none;
 }
 
 static void compile_range(struct compilation *c, const struct node *node,
@@ -220,7 +217,7 @@ static void compile_range(struct compilation *c, const struct node *node,
 		route.ifindex = row.ifindex;
 	} else {
 		route.ifindex = c->facts->tunnel_ifindex;
-		route.source = own_source(c, family);
+		route.source = own_source(c->own, family);
 	}
 	rows_add(c->rows, TABLE_RANGE, &key, &row);
 	compile_route(c, range, &route);

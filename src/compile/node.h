@@ -58,6 +58,12 @@ void compile_nodes(struct store *store, const struct settings *settings,
 /* This node's object, NULL while there is none. */
 const struct node *store_own_node(struct store *store, const struct settings *settings);
 
+/*
+ * The source of the node's own packets to pods: its InternalIP of the family, else the address
+ * that it keeps of its pod range. The kernel's own choice could be any address of any device.
+ */
+struct addr own_source(const struct node *own, enum family family);
+
 /* The node's pod range of a family, or NULL: none, or refused by compile_nodes. */
 const struct prefix *node_usable_range(struct store *store, const struct settings *settings,
 	enum family family, struct problems *problems);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compile/pod.h"
 
+#include "compile/node.h"
+
 #include <string.h>
 
-void compile_attachment(const struct attachment *attachment, struct rows *rows)
+void compile_attachment(
+	const struct attachment *attachment, const struct node *own, struct rows *rows)
 {
 	struct pod_row pod = {.ifindex = attachment->ifindex, .added_ns = attachment->added_ns};
 	struct route_value route = {.kind = ROUTE_KIND_UNICAST, .ifindex = attachment->ifindex};
@@ -17,6 +20,7 @@ void compile_attachment(const struct attachment *attachment, struct rows *rows)
 		struct route_key route_key = {.first = *addr, .length = 128};
 		struct neighbor_key neighbor_key = {.addr = *addr, .ifindex = attachment->ifindex};
 
+		route.source = own_source(own, addr_family(addr));
 		rows_add(rows, TABLE_NEIGHBOR, &neighbor_key, &neighbor);
 		rows_add(rows, TABLE_ROUTE, &route_key, &route);
 		rows_add(rows, TABLE_POD, addr, &pod);

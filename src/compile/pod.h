@@ -3,6 +3,11 @@
 
 #include "abi/attachment.h"
 #include "compile/rows.h"
+#include "model/node.h"
 
-/* Appends the rows of one attachment: where its pod is, and how the node's own stack reaches it. */
-void compile_attachment(const struct attachment *attachment, struct rows *rows);
+/*
+ * Appends the rows of one attachment: where its pod is, and how the node's own stack reaches it.
+ * `own` is this node's object, NULL while there is none.
+ */
+void compile_attachment(
+	const struct attachment *attachment, const struct node *own, struct rows *rows);

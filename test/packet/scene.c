@@ -192,8 +192,8 @@ static void rows_make(enum setting setting, int underlay, struct rows *rows)
 		exit(2);
 	attachment_make(DEVICE_A, POD_A, &a);
 	attachment_make(DEVICE_B, POD_B, &b);
-	compile_attachment(&a, rows);
-	compile_attachment(&b, rows);
+	compile_attachment(&a, NULL, rows);
+	compile_attachment(&b, NULL, rows);
 	rows_sort(rows);
 }
 
