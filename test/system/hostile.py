@@ -4,7 +4,8 @@
 Standard input: {"interface", "mac", "gateway_mac", "rounds", "period", "cases": {name: [frame, ...]}}
 A frame is a list of layers, [class name of scapy, {field: value}], for example
 [["Ether", {}], ["IP", {"src": "10.0.0.1", "dst": "10.0.0.2"}], ["UDP", {"dport": 53}]].
-Behind each frame stands its case's name, so that whoever sees one knows which it is.
+Each frame bears its case's name, so that whoever sees one knows which it is: where it ends in
+["Raw", {}] as the payload, else behind its end, where a bridge may cut it off.
 Prints {name: how many frames the kernel took}.
 """
 import json
@@ -17,21 +18,21 @@ import scapy.all as scapy
 MARK = b"podwire<%s>"
 
 
-def build(layers, task):
+def build(layers, task, mark):
     frame = None
     for name, fields in layers:
         if name == "Ether":
             fields = {"src": task["mac"], "dst": task["gateway_mac"], **fields}
-        if "load" in fields:
-            fields = {**fields, "load": fields["load"].encode()}
+        if name == "Raw":
+            fields = {"load": mark}
         layer = getattr(scapy, name)(**fields)
         frame = layer if frame is None else frame / layer
-    return bytes(frame)
+    return bytes(frame) if frame.haslayer("Raw") else bytes(frame).ljust(60, b"\0") + mark
 
 
 def main():
     task = json.load(sys.stdin)
-    frames = [(name, build(layers, task).ljust(60, b"\0") + MARK % name.encode())
+    frames = [(name, build(layers, task, MARK % name.encode()))
               for name, case in task["cases"].items() for layers in case]
     sent = dict.fromkeys(task["cases"], 0)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:

@@ -61,7 +61,7 @@ def ip(source, target, **fields):
 
 def udp(source, target, port=VICTIM_PORT, **ether):
     return [["Ether", ether], ip(source, target), ["UDP", {"sport": 5000, "dport": port}],
-            ["Raw", {"load": "x"}]]
+            ["Raw", {}]]
 
 
 def spoofed_sources(scene, family):
@@ -322,12 +322,18 @@ def test_counted(campaign, verdict):
     """Each hostile frame is counted under its verdict, and nothing else is."""
     wanted = sum(campaign.sent[name] for name, case in campaign.cases.items() if case[1] == verdict)
     assert wanted
-    assert campaign.drops[verdict] == wanted
+    if verdict == "multicast":  # a pod's own kernel reports its groups now and then
+        assert campaign.drops[verdict] >= wanted
+    else:
+        assert campaign.drops[verdict] == wanted
 
 
 def test_nothing_changed(campaign):
     """No route, neighbor or address of the node or of a victim is another one than before."""
-    assert campaign.before == campaign.after
+    changed = {where: [sorted(set(old) ^ set(new)) for old, new in
+                       zip(campaign.before[where], campaign.after[where])]
+               for where in campaign.before}
+    assert changed == {where: [[], [], []] for where in campaign.before}
 
 
 def test_nothing_on_loopback(campaign):
