@@ -60,10 +60,27 @@ int json_read(const char *text, size_t length, json_t **ret_tree, struct err *er
 	return 0;
 }
 
+/* With the fewest digits that read back as the same number: 0.6 and not 0.59999999999999998. */
+static char *json_write_real(const json_t *real)
+{
+	size_t digits = 15;
+
+	for (;; digits++) {
+		char *text = json_dumps(real, JSON_REAL_PRECISION(digits) | JSON_ENCODE_ANY);
+
+		if (!text || digits == 17 || strtod(text, NULL) == json_real_value(real))
+			return text ? text : mem_string("null");
+		free(text);
+	}
+}
+
 char *json_write(const json_t *tree)
 {
-	char *text = json_dumps(tree, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text;
 
+	if (json_is_real(tree))
+		return json_write_real(tree);
+	text = json_dumps(tree, JSON_COMPACT | JSON_ENCODE_ANY);
 	return text ? text : mem_string("null");
 }
 

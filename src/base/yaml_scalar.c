@@ -98,6 +98,12 @@ static int yaml_base(const char **text)
 	return base;
 }
 
+/* Underscores may stand anywhere in a number but before it; where a point leads, between digits. */
+static bool yaml_is_separator(const char *scalar, const char *at)
+{
+	return *at == '_' && (*scalar != '.' || (is_digit(at[-1]) && is_digit(at[1])));
+}
+
 enum yaml_integer { INTEGER_NONE, INTEGER_FITS, INTEGER_UNSIGNED };
 
 static enum yaml_integer yaml_read_integer(const char *text, int64_t *ret_value)
@@ -124,18 +130,19 @@ static enum yaml_integer yaml_read_integer(const char *text, int64_t *ret_value)
 	return INTEGER_FITS;
 }
 
-/* A whole number stays one, so that 1e3 can be a port: the API server's decoder sees "1000". */
-static int yaml_read_real(const char *text, json_t **ret_value, struct err *err)
+/*
+ * NULL: too big, which leaves it a string. A whole number stays one, so that 1e3 can be a port: the
+ * API server's decoder sees "1000".
+ */
+static json_t *yaml_read_real(const char *text)
 {
 	double value = strtod(text, NULL);
 
 	if (!isfinite(value))
-		return err_set(err, EINVAL, "%s is no number that JSON can hold", text);
+		return NULL;
 	if (value > -0x1p53 && value < 0x1p53 && (double)(int64_t)value == value)
-		*ret_value = json_integer((json_int_t)value);
-	else
-		*ret_value = json_real(value);
-	return 0;
+		return json_integer((json_int_t)value);
+	return json_real(value);
 }
 
 static json_t *yaml_word_value(enum yaml_word word)
@@ -158,10 +165,9 @@ int yaml_scalar_resolve(const char *scalar, json_t **ret_value, struct err *err)
 	}
 	*ret_value = NULL;
 	if (is_digit(*scalar) || *scalar == '-' || *scalar == '+' || *scalar == '.') {
-		/* Underscores may stand anywhere in a number that begins with a digit or sign. */
 		plain = mem_string(scalar);
 		for (const char *at = scalar; *at; at++)
-			if (*at != '_' || *scalar == '.')
+			if (!yaml_is_separator(scalar, at))
 				plain[used++] = *at;
 		plain[used] = '\0';
 		switch (yaml_read_integer(plain, &integer)) {
@@ -172,10 +178,11 @@ int yaml_scalar_resolve(const char *scalar, json_t **ret_value, struct err *err)
 			return err_set(err, EINVAL, "%s does not fit 64 bits with a sign", scalar);
 		case INTEGER_NONE:
 			if (yaml_looks_real(plain))
-				return yaml_read_real(plain, ret_value, err);
+				*ret_value = yaml_read_real(plain);
 		}
 	}
-	*ret_value = json_string(scalar);
+	if (!*ret_value)
+		*ret_value = json_string(scalar);
 	if (!*ret_value)
 		return err_set(err, EINVAL, "a scalar is no UTF-8");
 	return 0;
