@@ -170,8 +170,9 @@ static const struct wire *facts_wire_to(const struct facts *facts, const struct 
 }
 
 /*
- * Fills how packets of `family` reach the node. Directly only over a neighbor: IPv4 may have an
- * IPv6 neighbor (RFC 5549), the kernel sends no IPv6 to an IPv4 one.
+ * Fills how packets of `family` reach the node. Directly only over a neighbor of that family:
+ * the kernel sends no IPv6 to an IPv4 neighbor, and IPv4 by an IPv6 one (RFC 5549) arrives on a
+ * device without an IPv4 address, where any reverse-path filter drops it.
  */
 static void compile_way(struct compilation *c, const struct node *node, enum family family,
 	struct node_row *row)
@@ -182,8 +183,6 @@ static void compile_way(struct compilation *c, const struct node *node, enum fam
 	row->route = NODE_ROUTE_TUNNEL;
 	if (c->settings->route != SETTINGS_ROUTE_DIRECT)
 		return;
-	if (!next && family == FAMILY_IPV4)
-		next = node_internal_ip(node, FAMILY_IPV6);
 	wire = next ? facts_wire_to(c->facts, next) : NULL;
 	if (!wire || !wire->ethernet)
 		return;
