@@ -118,8 +118,11 @@ class Lab:
             return log.read()
 
     def query(self, node, verb, *arguments):
-        """A podwire command of the node's own command line, as JSON."""
-        return json.loads(self.on_node(node, verb, "-o", "json", *arguments).stdout)
+        """A podwire command of the node's own command line, as JSON; its exit code may say that
+        something is wrong with the node."""
+        done = self.on_node(node, verb, "-o", "json", *arguments, check=False)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
 
     def on_node(self, node, *arguments, **options):
         return run(PODWIRE, *arguments, env={**os.environ,

@@ -157,16 +157,6 @@ def test_same_tables_after_restart(lab):
     assert lab.on_node(node, "diff").stdout == ""
 
 
-def test_repairs(lab):
-    """A route that somebody deletes comes back."""
-    node = lab.nodes()[0]
-    pod = next(p for p in lab.pods(app="a").values() if p["node"] == node)
-    for address in pod["addresses"]:
-        lab.exec(node, "ip", "route", "del", address)
-    wait_for(lambda: all(address in lab.exec(node, "ip", "route", "show", address).stdout
-                         for address in pod["addresses"]), "the routes come back", 15)
-
-
 def snapshot(lab, where):
     """What podwire changes on a node: devices, routes, rules, sysctls, mounts."""
     script = """ip -o link | sed 's/ qlen.*//; s/^[0-9]*: //' | sort

@@ -48,7 +48,7 @@ def test_renumbered(lab):
     device = lab.exec(second, "ip", "-o", "route", "get", "10.89.1.10").stdout.split("dev ")[1]
     for address in new:
         lab.exec(second, "ip", "address", "add", address + ("/64" if ":" in address else "/24"),
-                 "dev", device.split()[0])
+                 "dev", device.split()[0], *(["nodad"] if ":" in address else []))
     write_json(f"{lab.directory}/objects/{object_file(lab, second)}", node)
 
     def all_answer():
