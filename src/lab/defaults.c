@@ -155,15 +155,14 @@ static void service_addresses_take_over(json_t *spec, const json_t *old)
 {
 	static const char *const fields[] = {"clusterIP", "clusterIPs", "ipFamilies"};
 	const char *type = tree_text(spec, "type");
-	bool is_headless = strcmp(tree_text(spec, "clusterIP"), "None") == 0;
-	bool was_headless = strcmp(tree_text(old, "spec.clusterIP"), "None") == 0;
+	const char *given = tree_text(spec, "clusterIP"), *held_first = tree_text(old, "spec.clusterIP");
 
 	if (strcmp(type, "ExternalName") == 0) {
 		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 			json_object_del(spec, fields[i]);
 		return;
 	}
-	if (is_headless || was_headless || *tree_text(spec, "clusterIP"))
+	if (*given ? strcmp(given, held_first) != 0 : strcmp(held_first, "None") == 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		json_t *held = json_object_get(tree_at(old, "spec"), fields[i]);

@@ -45,13 +45,17 @@ static void endpoint_write(struct text *hosts, struct text *conf, const json_t *
 	dashed = address_dashed(address);
 	domain = mem_format("%s.%s.svc." ZONE, tree_name(service), tree_namespace(service));
 	text_printf(hosts, "%s %s.%s %s\n", address, *hostname ? hostname : dashed, domain, domain);
+	/* SRV names the target, not its address: once for the slices of both families. */
 	json_array_foreach(json_object_get(slice, "ports"), index, port)
 	{
-		if (*tree_text(port, "name"))
-			text_printf(conf, "srv-host=_%s._%s.%s,%s.%s,%lld\n", tree_text(port, "name"),
-				strcmp(tree_text(port, "protocol"), "UDP") == 0 ? "udp" : "tcp",
-				domain, *hostname ? hostname : dashed, domain,
-				(long long)json_integer_value(json_object_get(port, "port")));
+		_free_ char *line = mem_format("srv-host=_%s._%s.%s,%s.%s,%lld\n",
+			tree_text(port, "name"),
+			strcmp(tree_text(port, "protocol"), "UDP") == 0 ? "udp" : "tcp", domain,
+			*hostname ? hostname : dashed, domain,
+			(long long)json_integer_value(json_object_get(port, "port")));
+
+		if (*tree_text(port, "name") && !strstr(text_string(conf), line))
+			text_append(conf, line);
 	}
 }
 
@@ -116,6 +120,8 @@ static void pods_write(const struct lab *lab, struct text *hosts)
 
 	json_array_foreach(pods, i, pod)
 	{
+		if (json_is_true(tree_at(pod, "spec.hostNetwork")))
+			continue;
 		json_array_foreach(tree_at(pod, "status.podIPs"), j, address)
 		{
 			_free_ char *dashed = address_dashed(tree_text(address, "ip"));
@@ -139,12 +145,17 @@ static char *listen_addresses(const struct lab *lab, const char *prefix, const c
 	return text_take(&list);
 }
 
-_Noreturn void dns_run(const struct lab *lab)
+/* In the node's namespace. */
+static _Noreturn void resolver_run(const struct lab *lab, const char *node)
 {
-	_free_ char *conf = lab_path(lab, "dns/conf");
+	_free_ char *directory = lab_node_directory(lab, node);
+	_free_ char *conf = mem_format("--conf-file=%s/dns/conf", lab->directory);
+	_free_ char *log = mem_format("--log-facility=%s/resolver.log", directory);
+	static const char *const programs[] = {"/usr/sbin/dnsmasq", "/usr/local/sbin/dnsmasq"};
 
-	execlp("dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file", conf, NULL);
-	execl("/usr/sbin/dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file", conf, NULL);
+	process_detach(-1);
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		execl(programs[i], "dnsmasq", "--keep-in-foreground", conf, log, NULL);
 	_exit(127);
 }
 
@@ -188,13 +199,12 @@ static json_t *resolver_start(void *context, size_t index)
 	if (namespace_enter(path, &err) < 0)
 		return job_error("%s", err.text);
 	process.pid = process_fork_orphan();
-	if (process.pid == 0) {
-		process_detach(-1);
-		dns_run(lab);
-	}
+	if (process.pid == 0)
+		resolver_run(lab, node);
 	process.start = process_start_time(process.pid);
 	if (!resolver_wait(lab))
-		return job_error("dnsmasq does not answer on node %s; is dnsmasq-base installed?",
+		return job_error("dnsmasq does not answer on node %s; is the package dnsmasq-base "
+				 "installed?",
 			node);
 	return process_save(&process);
 }

@@ -12,8 +12,6 @@
 
 /* Writes the files and makes the resolvers take them up. */
 int dns_refresh(struct lab *lab, struct err *err);
-/* In the calling process, which must be in the node's namespace: turns into the resolver. */
-_Noreturn void dns_run(const struct lab *lab);
 
 /* What a Pod finds in /etc/resolv.conf by its dnsPolicy; NULL: the machine's own. For free(). */
 char *dns_resolv_conf(const struct lab *lab, const json_t *pod);

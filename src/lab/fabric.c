@@ -82,7 +82,7 @@ static int subnet_make(
 	const unsigned char mac[LINK_MAC_SIZE] = {0x02, 0x89, 0, 0, (unsigned char)subnet, 1};
 	_netlink_batch_ struct netlink_batch make = {0}, fill = {0};
 	char name[IF_NAMESIZE];
-	unsigned int ifindex;
+	unsigned int ifindex = 0;
 
 	bridge_name(subnet, name);
 	bridge_add(&make, name, mac);
@@ -148,7 +148,7 @@ static int port_make(const struct lab *lab, const char *member, unsigned int sub
 	_json_ json_t *text = json_string(member);
 	uint64_t hash = tree_hash(text);
 	_netlink_ struct netlink *netlink = NULL;
-	unsigned int port, bridge;
+	unsigned int port = 0, bridge = 0;
 	char name[IF_NAMESIZE];
 
 	if (netns < 0)
@@ -213,7 +213,7 @@ static int member_configure(
 	struct address wanted[FAMILY_MAX];
 	struct addresses all = {.batch = &surplus, .wanted = wanted};
 	_netlink_ struct netlink *netlink = NULL;
-	unsigned int ifindex;
+	unsigned int ifindex = 0;
 
 	if (netlink_open(&netlink, err) < 0 || link_index(netlink, "eth0", &ifindex, err) < 0)
 		return -err->code;

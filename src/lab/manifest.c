@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "lab/defaults.h"
+#include "lab/plan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -96,11 +97,14 @@ static void namespace_make(struct lab *lab, const char *name)
 void basics_make(struct lab *lab)
 {
 	json_t *service = tree_new(LAB_SERVICE, "default", "kubernetes");
+	_free_ char *address =
+		plan_service_address(plan_primary(&lab->settings), PLAN_SERVICE_API);
 
 	namespace_make(lab, "default");
 	namespace_make(lab, "kube-system");
 	json_object_set_new(service, "spec",
-		json_pack("{s:s, s:[{s:s, s:s, s:i, s:i}], s:s}", "type", "ClusterIP", "ports",
+		json_pack("{s:s, s:s, s:[{s:s, s:s, s:i, s:i}], s:s}", "type", "ClusterIP",
+			"clusterIP", address, "ports",
 			"name", "https", "protocol", "TCP", "port", 443, "targetPort", 6443,
 			"sessionAffinity", "None"));
 	lab_put(lab, service);

@@ -185,13 +185,9 @@ static void ranges_complete(const struct lab *lab, json_t *node, unsigned int nu
 	json_t *spec = tree_child(node, "spec"), *ranges = json_object_get(spec, "podCIDRs");
 
 	if (json_array_size(ranges) == 0) {
-		const char *only = tree_text(spec, "podCIDR");
-
 		ranges = json_array();
 		json_object_set_new(spec, "podCIDRs", ranges);
-		if (*only)
-			json_array_append_new(ranges, json_string(only));
-		for (enum family f = FAMILY_IPV4; f < FAMILY_MAX && !*only; f++) {
+		for (enum family f = FAMILY_IPV4; f < FAMILY_MAX; f++) {
 			_free_ char *range = plan_node_pod_range(f, number);
 
 			if (lab->settings.pod_families[f])
@@ -271,6 +267,15 @@ int plan_nodes(struct lab *lab, struct err *err)
 	size_t index;
 	int r = 0;
 
+	/* What is given counts before anything is chosen. */
+	json_array_foreach(nodes, index, node)
+	{
+		json_t *only = tree_at(node, "spec.podCIDR");
+
+		if (only && !tree_at(node, "spec.podCIDRs"))
+			json_object_set_new(
+				json_object_get(node, "spec"), "podCIDRs", json_pack("[O]", only));
+	}
 	json_array_foreach(nodes, index, node)
 	{
 		if (r == 0 && !node_is_planned(lab, node))

@@ -219,23 +219,22 @@ static const enum lab_kind all_kinds[] = {LAB_POD, LAB_SERVICE, LAB_ENDPOINT_SLI
 
 static int kinds_parse(const char *text, bool wanted[LAB_KIND_MAX], struct err *err)
 {
-	if (strcmp(text, "all") == 0) {
-		for (size_t i = 0; i < ARRAY_SIZE(all_kinds); i++)
-			wanted[all_kinds[i]] = true;
-		return 0;
-	}
 	while (*text) {
 		size_t length = strcspn(text, ",");
 		_free_ char *word = mem_format("%.*s", (int)length, text);
 		enum lab_kind kind = lab_kind_from_word(word);
+		bool is_all = strcmp(word, "all") == 0;
 
-		if (kind == LAB_KIND_MAX)
+		for (size_t i = 0; is_all && i < ARRAY_SIZE(all_kinds); i++)
+			wanted[all_kinds[i]] = true;
+		if (kind < LAB_KIND_MAX)
+			wanted[kind] = true;
+		else if (!is_all)
 			return err_set(err, EINVAL,
 				"the lab keeps no \"%s\"; it keeps pods, services, endpointslices, "
 				"networkpolicies, nodes, namespaces, deployments, replicasets, "
 				"statefulsets, daemonsets, jobs",
 				word);
-		wanted[kind] = true;
 		text += length + (text[length] == ',');
 	}
 	return 0;
