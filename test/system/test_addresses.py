@@ -82,7 +82,6 @@ CONTRADICTIONS = {
     "pods and Services": (ghost("ghost", ["10.96.0.0/24"], "10.89.1.200"), "Service range"),
     "pods and a node": (ghost("ghost", ["10.89.1.0/24"], "10.89.1.200"), "10.89.1."),
     "no address": (ghost("ghost", ["10.244.77.0/24"]), "InternalIP"),
-    "no range": (ghost("ghost", [], "10.89.1.200"), "podCIDR"),
 }
 
 
@@ -101,6 +100,30 @@ def test_contradiction(lab, what):
     finally:
         os.unlink(path)
     wait_for(lambda: not problems(), "the problem is gone", 3)
+
+
+def test_own_node_without_range(lab, runtime, netns):
+    """Said by name; no pod is added meanwhile, and all is well again with the range."""
+    folder = f"{lab.directory}/objects"
+    name = next(file for file in os.listdir(folder) if "small" in file)
+    with open(f"{folder}/{name}", encoding="utf-8") as file:
+        good = json.load(file)
+    bad = json.loads(json.dumps(good))
+    del bad["spec"]["podCIDRs"]
+    bad["spec"].pop("podCIDR", None)
+
+    def complaints():
+        status = lab.query("small", "status")
+        return [p for p in status["problems"] if "small" in p["object"] and "podCIDRs" in p["text"]]
+
+    write_json(f"{folder}/{name}", bad)
+    try:
+        wait_for(complaints, "the missing range is named", 3)
+        code, error = runtime.call("ADD", "c", netns)
+        assert code != 0 and "range" in error["msg"]
+    finally:
+        write_json(f"{folder}/{name}", good)
+    wait_for(lambda: not complaints(), "all is well again", 3)
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6", "dual"])
