@@ -287,7 +287,7 @@ int json_get_port(const struct json_at *object, const char *key, enum json_prese
 	uint16_t *ret_port, struct err *err)
 {
 	struct json_at at;
-	int64_t port;
+	int64_t port = 0;
 	int r = json_find(object, key, presence, &at, err);
 
 	if (r <= 0)
