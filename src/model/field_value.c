@@ -86,7 +86,7 @@ static bool bool_equal(const struct field *field, const void *a, const void *b)
 static int number_read(
 	const struct field *field, const struct json_at *at, void *value, struct err *err)
 {
-	int64_t number;
+	int64_t number = 0;
 	int r = json_as_int(at, field->minimum, field->maximum, &number, err);
 
 	if (r == 0)
