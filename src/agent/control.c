@@ -215,6 +215,7 @@ static void connection_answer(struct connection *connection, const char *text, s
 {
 	struct control_request request;
 	_json_ json_t *tree = NULL, *nothing = json_object();
+	struct json_at parameters;
 	_text_ struct text reply = {0};
 	struct err err = {0};
 	struct json_at root;
@@ -226,15 +227,15 @@ static void connection_answer(struct connection *connection, const char *text, s
 		control_reply_error(&reply, "io.podwire.BadRequest", err.text);
 	} else {
 		root = json_root(tree);
-		request.parameters = json_object_get(tree, "parameters");
-		if (!json_is_object(request.parameters))
-			request.parameters = nothing;
 		if (!json_is_object(tree))
 			control_reply_error(&reply, "io.podwire.BadRequest", "is no JSON object");
-		else if (json_get_string(&root, "method", JSON_REQUIRED, &request.method, &err) < 0)
+		else if (json_get_string(&root, "method", JSON_REQUIRED, &request.method, &err) < 0 ||
+			json_get_object(&root, "parameters", JSON_OPTIONAL, &parameters, &err) < 0)
 			control_reply_error(&reply, "io.podwire.BadRequest", err.text);
-		else
+		else {
+			request.parameters = parameters.value ? parameters.value : nothing;
 			connection_dispatch(connection, &request, &reply);
+		}
 	}
 	for (unsigned int i = 0; i < CONTROL_FDS_MAX; i++)
 		mem_close(&request.fd[i]);

@@ -247,13 +247,14 @@ static void pods_take_down(struct agent *agent, struct attachment *a)
 {
 	struct rows rows = {0};
 
+	pods_release_addresses(agent, a);
+	if (!a->ifindex)
+		return; /* ADD broke off before there was a link, so there are no rows */
 	compile_attachment(a, store_own_node(&agent->objects.store, &agent->settings), &rows);
 	rows_sort(&rows);
 	reconcile_remove(agent, &rows);
 	rows_clear(&rows);
-	pods_release_addresses(agent, a);
-	if (a->ifindex)
-		bury_link(agent, a->ifindex);
+	bury_link(agent, a->ifindex);
 }
 
 static int pods_wire(struct agent *agent, struct attachment *a, int netns,
