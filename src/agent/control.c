@@ -227,12 +227,12 @@ static void connection_answer(struct connection *connection, const char *text, s
 		control_reply_error(&reply, "io.podwire.BadRequest", err.text);
 	} else {
 		root = json_root(tree);
-		if (!json_is_object(tree))
+		if (!json_is_object(tree)) {
 			control_reply_error(&reply, "io.podwire.BadRequest", "is no JSON object");
-		else if (json_get_string(&root, "method", JSON_REQUIRED, &request.method, &err) < 0 ||
-			json_get_object(&root, "parameters", JSON_OPTIONAL, &parameters, &err) < 0)
+		} else if (json_get_string(&root, "method", JSON_REQUIRED, &request.method, &err) < 0 ||
+			json_get_object(&root, "parameters", JSON_OPTIONAL, &parameters, &err) < 0) {
 			control_reply_error(&reply, "io.podwire.BadRequest", err.text);
-		else {
+		} else {
 			request.parameters = parameters.value ? parameters.value : nothing;
 			connection_dispatch(connection, &request, &reply);
 		}

@@ -58,38 +58,56 @@ static void pods_hold_addresses(struct agent *agent)
 		for (__u32 j = 0; j < a->address_count; j++) {
 			struct pool *pool = pods_pool_of(agent, &a->addresses[j]);
 
-			if (pool && pool_hold(pool, &a->addresses[j], &err) < 0)
+			if (pool && !pool_has(pool, &a->addresses[j]) &&
+				pool_hold(pool, &a->addresses[j], &err) < 0)
 				log_error("attachment %s:%s: %s", a->container, a->ifname, err.text);
 		}
+	}
+}
+
+/* The range that the pool of this place should have, or NULL. */
+static const struct prefix *pods_range(struct agent *agent, const struct node *own, size_t place)
+{
+	const struct prefix *range =
+		own && place < own->ranges.count ? &own->ranges.list[place] : NULL;
+
+	if (range && !range_is_usable(&agent->objects.store, &agent->settings, own, range, NULL))
+		return NULL;
+	return range;
+}
+
+static void pods_make_pool(struct agent *agent, struct pool *pool, const struct prefix *range)
+{
+	uint64_t rest_ms = agent->settings.address_rest_seconds * 1000UL;
+	unsigned int start;
+	struct err err;
+
+	if (getrandom(&start, sizeof(start), 0) < 0)
+		start = (unsigned int)clock_boottime_ns();
+	if (pool_init(pool, range, start, rest_ms, &err) < 0) {
+		problems_add(&agent->problems, "node", true, "spec.podCIDRs: %s", err.text);
+		*pool = (struct pool){0};
 	}
 }
 
 void pods_make_pools(struct agent *agent)
 {
 	const struct node *own = store_own_node(&agent->objects.store, &agent->settings);
-	bool made = false;
-	struct err err;
+	bool changed = false;
 
-	for (size_t i = 0; own && i < own->ranges.count && i < AGENT_FAMILIES; i++) {
-		const struct prefix *range = &own->ranges.list[i];
-		unsigned int start;
+	for (size_t i = 0; i < AGENT_FAMILIES; i++) {
+		const struct prefix *range = pods_range(agent, own, i);
+		struct pool *pool = &agent->pool[i];
 
-		if (agent->pool[i].size && prefix_compare(&agent->pool[i].range, range) == 0)
+		if (range ? pool->size && prefix_compare(&pool->range, range) == 0 : !pool->size)
 			continue;
-		pool_clear(&agent->pool[i]);
-		agent->pool[i] = (struct pool){0};
-		if (!range_is_usable(&agent->objects.store, &agent->settings, own, range, NULL))
-			continue;
-		if (getrandom(&start, sizeof(start), 0) < 0)
-			start = (unsigned int)clock_boottime_ns();
-		if (pool_init(&agent->pool[i], range, start,
-			    agent->settings.address_rest_seconds * 1000UL, &err) < 0) {
-			problems_add(&agent->problems, "node", true, "spec.podCIDRs: %s", err.text);
-			continue;
-		}
-		made = true;
+		pool_clear(pool);
+		*pool = (struct pool){0};
+		if (range)
+			pods_make_pool(agent, pool, range);
+		changed = true;
 	}
-	if (made)
+	if (changed)
 		pods_hold_addresses(agent);
 }
 

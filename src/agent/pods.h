@@ -8,8 +8,8 @@
 void pods_run(void *agent, struct control_request *request, struct text *reply);
 
 /*
- * Makes the pools of addresses from this node's ranges, holding what the records say is in use.
- * Called when the node's object is there, and again when its ranges change.
+ * Makes the pools of addresses from this node's usable ranges, holding what the records say is in
+ * use. A pool whose range stays is kept as it is; without a range there is no pool.
  */
 void pods_make_pools(struct agent *agent);
 

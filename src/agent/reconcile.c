@@ -251,9 +251,12 @@ static int reconcile_all(struct agent *agent, struct err *err)
 	return r;
 }
 
-static void reconcile_tell_ready(struct agent *agent)
+static void reconcile_tell_ready(struct agent *agent, bool ready)
 {
-	if (agent->ready_fd < 0)
+	if (ready != agent->ready)
+		log_info("node %s is %s", agent->settings.node, ready ? "ready" : "not ready");
+	agent->ready = ready;
+	if (!ready || agent->ready_fd < 0)
 		return;
 	if (write(agent->ready_fd, "1", 1) < 0)
 		log_warning("nobody waits at the descriptor of --ready-fd");
@@ -271,10 +274,5 @@ void reconcile(struct agent *agent)
 	snprintf(agent->last_error, sizeof(agent->last_error), "%s", r < 0 ? err.text : "");
 	if (r < 0)
 		loop_timer_set_in(agent->loop, &agent->retry, RECONCILE_RETRY_MS);
-	if (r == 0 && (agent->pool[0].size || agent->pool[1].size) && !agent->ready) {
-		agent->ready = true;
-		log_info("node %s is ready", agent->settings.node);
-	}
-	if (agent->ready)
-		reconcile_tell_ready(agent);
+	reconcile_tell_ready(agent, r == 0 && (agent->pool[0].size || agent->pool[1].size));
 }
