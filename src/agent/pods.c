@@ -158,11 +158,6 @@ static int pods_take_addresses(
 		}
 		a->address_count++;
 	}
-	if (!a->address_count)
-		return pods_fail(error, CNI_TRY_AGAIN,
-			err_set(&error->reason, EAGAIN,
-				"node %s has no usable pod range; `podwire status` says why",
-				agent->settings.node));
 	return 0;
 }
 
@@ -312,6 +307,18 @@ static void pods_describe(const struct cni_request *request, struct attachment *
 	a->added_ns = clock_boottime_ns();
 }
 
+static int pods_check_ready(
+	const struct agent *agent, enum cni_code code, struct cni_error *error)
+{
+	if (agent->ready)
+		return 0;
+	return pods_fail(error, code,
+		err_set(&error->reason, EAGAIN, "node %s %s; `podwire status` says why",
+			agent->settings.node,
+			agent->pool[0].size || agent->pool[1].size ? "is not ready"
+								    : "has no usable pod range"));
+}
+
 static int pods_check_add(struct agent *agent, const struct cni_request *request,
 	const struct control_request *call, struct cni_error *error)
 {
@@ -334,12 +341,7 @@ static int pods_check_add(struct agent *agent, const struct cni_request *request
 			err_set(&error->reason, EEXIST,
 				"container %s has an interface %s already; DEL it first",
 				request->container, request->ifname));
-	if (!agent->ready)
-		return pods_fail(error, CNI_TRY_AGAIN,
-			err_set(&error->reason, EAGAIN,
-				"node %s is not ready; `podwire status` says why",
-				agent->settings.node));
-	return 0;
+	return pods_check_ready(agent, CNI_TRY_AGAIN, error);
 }
 
 static int pods_add(struct agent *agent, const struct cni_request *request,
@@ -426,11 +428,8 @@ static int pods_status(struct agent *agent, const struct cni_request *request,
 {
 	(void)request;
 	(void)call;
-	if (!agent->ready)
-		return pods_fail(error, CNI_PLUGIN_UNAVAILABLE,
-			err_set(&error->reason, EAGAIN,
-				"node %s is not ready; `podwire status` says why",
-				agent->settings.node));
+	if (pods_check_ready(agent, CNI_PLUGIN_UNAVAILABLE, error) < 0)
+		return -EAGAIN;
 	cni_reply_nothing(reply);
 	return 0;
 }
