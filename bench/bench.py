@@ -27,10 +27,15 @@ ADDS = 100
 
 # --- what runs between two ends ---
 
+def on_processor(number, *command):
+    """Where a process runs decides more about small messages than the path that they take."""
+    return ["taskset", "-c", str(number % os.cpu_count()), *command]
+
+
 @contextlib.contextmanager
-def server(pair, *arguments, ready):
+def server(pair, processor, *arguments, ready):
     """A server on the pair's far end, from its first line on."""
-    process = subprocess.Popen(pair.command("server", *arguments), stdout=subprocess.PIPE,
+    process = subprocess.Popen(pair.command("server", *on_processor(processor, *arguments)), stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
     try:
         while ready not in process.stdout.readline():
@@ -43,18 +48,21 @@ def server(pair, *arguments, ready):
 
 def measure_stream(pair, family, seconds):
     """Gb/s of one TCP stream."""
-    with server(pair, "iperf3", "-s", "-1", "--forceflush", "-p", str(IPERF_PORT), ready="listening"):
-        result = json.loads(run(*pair.command("client", "iperf3", "-J", "-p", str(IPERF_PORT), "-t",
-                                              str(seconds), "-c", pair.address(family))))
+    with server(pair, 1, "iperf3", "-s", "-1", "--forceflush", "-p", str(IPERF_PORT),
+                ready="listening"):
+        run(*pair.command("client", "ping", "-c", "1", pair.address(family)))
+        client = on_processor(0, "iperf3", "-J", "-p", str(IPERF_PORT), "-t", str(seconds),
+                              "-c", pair.address(family))
+        result = json.loads(run(*pair.command("client", *client)))
     return result["end"]["sum_received"]["bits_per_second"] / 1e9
 
 
 def measure_small(verb):
     def measure(pair, family, seconds):
-        """Per second."""
-        with server(pair, ROUND_TRIP, "serve", str(PORT), ready="ready"):
-            return float(run(*pair.command("client", ROUND_TRIP, verb, pair.address(family),
-                                           str(PORT), str(seconds))))
+        """Per second. Both ends share a processor: what is measured is the work, not the waking."""
+        with server(pair, 0, ROUND_TRIP, "serve", str(PORT), ready="ready"):
+            client = on_processor(0, ROUND_TRIP, verb, pair.address(family), str(PORT), str(seconds))
+            return float(run(*pair.command("client", *client)))
     return measure
 
 
@@ -218,7 +226,7 @@ def show(result):
     text = f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
     tail = f"  p99 {result['p99']:.3g}" if "p99" in result else ""
     print(f"{result['name']:<52}{figures('podwire'):>9} {result['unit']:<5}"
-          f"{result.get('peer', ''):>20}{figures('theirs'):>9}  {text}{tail}", flush=True)
+          f"{result.get('peer', ''):>20} {figures('theirs'):>9}  {text}{tail}", flush=True)
 
 
 def machine():
@@ -240,7 +248,7 @@ def main():
     if unknown := set(names) - {*MEASURES, *SINGLE}:
         parser.error(f"{' '.join(unknown)}: no such measurement; there are "
                      + " ".join([*MEASURES, *SINGLE]))
-    print(f"{'':<52}{'podwire':>9} {'':<5}{'beside':>20}{'':>9}  ratio, median (min-max)")
+    print(f"{'':<52}{'podwire':>9} {'':<5}{'beside':>20} {'':>9}  ratio, median (min-max)")
     results = []
     measures = [name for name in names if name in MEASURES]
     for source in [SINGLE[name](options) for name in names if name in SINGLE] \
