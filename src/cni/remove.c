@@ -9,12 +9,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/bpf.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,6 +59,7 @@ static void table_remove_row(int table, const struct addr *addr, unsigned int if
 	attributes.value = (uintptr_t)&row;
 	if (bpf(BPF_MAP_LOOKUP_ELEM, &attributes) < 0 || row.ifindex != ifindex)
 		return;
+	attributes.value = 0;
 	if (bpf(BPF_MAP_DELETE_ELEM, &attributes) < 0 && errno != ENOENT)
 		cni_fail(CNI_IO, "removing a row of the pod table: %s", strerror(errno));
 }
@@ -87,8 +85,8 @@ static void table_remove(const char *path, const struct attachment *attachment)
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.pathname = (uintptr_t)path;
 	table = (int)bpf(BPF_OBJ_GET, &attributes);
-	if (table < 0 && errno == ENOENT)
-		return;
+	if (table < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return; /* not a layout's directory: the kernel puts files of its own there */
 	if (table < 0)
 		cni_fail(CNI_IO, "%s: %s", path, strerror(errno));
 	if (table_has_our_form(table))

@@ -33,8 +33,9 @@ static struct nlmsghdr *qdisc_begin(struct netlink_batch *batch, int type, int f
 	struct tcmsg *header = qdisc_header(message);
 
 	header->tcm_ifindex = (int)ifindex;
-	header->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	header->tcm_parent = TC_H_CLSACT;
+	/* With the number a DEL of what is not there is EINVAL, without it ENOENT. */
+	header->tcm_handle = type == RTM_NEWQDISC ? TC_H_MAKE(TC_H_CLSACT, 0) : 0;
 	return message;
 }
 
@@ -52,7 +53,6 @@ void qdisc_add_clsact(struct netlink_batch *batch, unsigned int ifindex, uint32_
 	netlink_end(batch, message);
 }
 
-/* EINVAL is what the kernel says where the device has no such qdisc, so it is asked by dump first. */
 void qdisc_delete_clsact(struct netlink_batch *batch, unsigned int ifindex)
 {
 	netlink_end(batch,
