@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from labs import ROOT, run
+from labs import LABS, ROOT, Lab, left_behind, run
 
 RUN = os.path.join(ROOT, "run")
 
@@ -33,6 +33,25 @@ def test_needs_root():
     done = run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", RUN, "demo",
                check=False)
     assert done.returncode != 0 and "sudo ./run demo" in done.stderr
+
+
+def test_demo():
+    """Works, and works again on top of itself; what it proposes can be copied; all goes away."""
+    try:
+        for time in "first", "second":
+            text = run(RUN, "demo", timeout=300).stdout
+            assert ("taking it down first" in text) == (time == "second")
+            assert "demo/web-" in text and "46" in text
+        proposed = [line.split("sudo ")[1] for line in text.splitlines() if "    sudo build" in line]
+        assert len(proposed) >= 3
+        for command in proposed:
+            run("sh", "-c", command, cwd=ROOT)
+    finally:
+        if os.listdir(LABS) == ["demo"]:
+            run(RUN, "down")
+        else:  # somebody else has a lab here
+            Lab("demo").down()
+    assert not left_behind("demo")
 
 
 def test_install_and_uninstall(tmp_path):
