@@ -36,10 +36,13 @@ def on_processor(number, *command):
 def server(pair, processor, *arguments, ready):
     """A server on the pair's far end, from its first line on."""
     process = subprocess.Popen(pair.command("server", *on_processor(processor, *arguments)), stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True)
+                               stderr=subprocess.STDOUT, text=True)
     try:
-        while ready not in process.stdout.readline():
-            assert process.poll() is None, f"{arguments[0]} ended"
+        said = ""
+        while ready not in said:
+            line = process.stdout.readline()
+            assert line, f"{arguments[0]} ended: {said}"
+            said += line
         yield
     finally:
         process.kill()
