@@ -100,7 +100,11 @@ static int subnet_make(
 	return netlink_commit(netlink, &fill, err);
 }
 
-/* As a stock distribution sets up a machine: not as this machine happens to be set up. */
+/*
+ * As a stock distribution sets up a machine: not as this machine happens to be set up. But one that
+ * has been up for a while: a link-local address that is still being checked for duplicates cannot
+ * ask for neighbors, so for two seconds nothing would reach another node.
+ */
 static int settings_stock(bool is_router, struct err *err)
 {
 	const struct {
@@ -112,6 +116,7 @@ static int settings_stock(bool is_router, struct err *err)
 		{"net/ipv6/conf/all/forwarding", is_router ? "1" : "0"},
 		{"net/ipv6/conf/all/disable_ipv6", "0"},
 		{"net/ipv6/conf/default/disable_ipv6", "0"},
+		{"net/ipv6/conf/default/accept_dad", "0"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
@@ -304,7 +309,7 @@ int fabric_routes(const struct lab *lab, struct err *err)
 	json_t *node, *range;
 	size_t i, j;
 
-	if (!lab->settings.route_direct)
+	if (!lab->settings.route_direct || lab->settings.subnets == 1)
 		return 0;
 	if (namespace_enter(fabric, err) < 0 || netlink_open(&netlink, err) < 0 ||
 		route_dump(netlink, 0, ROUTE_PROTOCOL, route_surplus_delete, &routes, err) < 0)

@@ -29,7 +29,7 @@ int fabric_join(const struct lab *lab, const char *member, unsigned int subnet,
 int fabric_leave(const struct lab *lab, const char *member, struct err *err);
 
 /*
- * With --route direct the network knows the nodes' pod ranges, as a cloud's route table does:
- * makes the router's routes agree with the Nodes.
+ * With --route direct between several subnets the network has to know the nodes' pod ranges, as a
+ * cloud's route table does: makes the router's routes agree with the Nodes.
  */
 int fabric_routes(const struct lab *lab, struct err *err);

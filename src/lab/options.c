@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum option_type { OPTION_TEXT, OPTION_NUMBER, OPTION_FLAG, OPTION_LIST };
+enum option_type { OPTION_TEXT, OPTION_NUMBER /* from 1 */, OPTION_SECONDS, OPTION_FLAG, OPTION_LIST };
 
 struct option_info {
 	const char *name;
@@ -47,7 +47,7 @@ static const struct option_info options[] = {
 		"this TCP port (default: each Pod's first)"},
 	{"all", 'a', OPTION_FLAG, LAB_VERB_MATRIX, AT(all), NULL,
 		"every Pod, not one of each workload"},
-	{"wait", 0, OPTION_NUMBER, LAB_VERB_CHECK, AT(wait), "SECONDS",
+	{"wait", 0, OPTION_SECONDS, LAB_VERB_CHECK, AT(wait), "SECONDS",
 		"try for so long until all is as expected (default 0)"},
 	{"quiet", 'q', OPTION_FLAG, VERBS_WITH_FILES, AT(quiet), NULL, "say nothing but errors"},
 	{"help", 'h', OPTION_FLAG, ~0U, AT(help), NULL, "this text"},
@@ -94,8 +94,10 @@ static int value_store(const struct option_info *option, const char *value,
 		into->files.list[into->files.count++] = value;
 	} else {
 		number = strtoul(value, &end, 10);
-		if (*value < '0' || *value > '9' || *end || number > 65535)
-			return err_set(err, EINVAL, "--%s \"%s\": use a number", option->name, value);
+		if (*value < '0' || *value > '9' || *end || number > 65535 ||
+			(number == 0 && option->type == OPTION_NUMBER))
+			return err_set(err, EINVAL, "--%s \"%s\": use a number from %d",
+				option->name, value, option->type == OPTION_NUMBER);
 		*(unsigned int *)at = (unsigned int)number;
 	}
 	return 0;
