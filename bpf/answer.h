@@ -200,10 +200,22 @@ static __always_inline bool answer_is_due(const struct packet *p)
 	return p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP;
 }
 
-/* For an address of this node's range that no pod holds. The caller sends it back. */
+/* For an address of this node's range that no pod holds; the caller sends the answer back. */
 static __always_inline enum verdict answer_nobody(struct packet *p)
 {
 	if (!answer_is_due(p))
 		return VERDICT_DROP_NO_NODE;
 	return p->protocol == IPPROTO_TCP ? answer_reset(p) : answer_unreachable(p);
+}
+
+/* The same, sent back by the device that the packet came from. */
+static __always_inline enum verdict answer_nobody_back(struct packet *p)
+{
+	enum verdict verdict = answer_nobody(p);
+
+	if (verdict < VERDICT_DROP_FIRST) {
+		p->redirect = p->skb->ifindex;
+		p->action = bpf_redirect(p->skb->ifindex, 0);
+	}
+	return verdict;
 }

@@ -16,7 +16,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 static __always_inline enum verdict from_pod_to_own(struct packet *p)
 {
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
-	enum verdict verdict;
 
 	if (pod) {
 		flow_open_by_peer(p, false);
@@ -24,12 +23,7 @@ static __always_inline enum verdict from_pod_to_own(struct packet *p)
 	}
 	if (bpf_map_lookup_elem(&pw_node, &p->target))
 		return VERDICT_STACK;
-	verdict = answer_nobody(p);
-	if (verdict < VERDICT_DROP_FIRST) {
-		p->redirect = p->skb->ifindex;
-		p->action = bpf_redirect(p->skb->ifindex, 0);
-	}
-	return verdict;
+	return answer_nobody_back(p);
 }
 
 static __always_inline enum verdict from_pod_route(

@@ -23,7 +23,6 @@ static __always_inline enum verdict from_wire_to_own(
 	struct packet *p, const struct settings_row *now)
 {
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
-	enum verdict verdict;
 
 	if (pod) {
 		flow_open_by_peer(p, from_wire_is_outside(p, now));
@@ -32,12 +31,7 @@ static __always_inline enum verdict from_wire_to_own(
 	}
 	if (bpf_map_lookup_elem(&pw_node, &p->target))
 		return VERDICT_STACK;
-	verdict = answer_nobody(p);
-	if (verdict < VERDICT_DROP_FIRST) {
-		p->redirect = p->skb->ifindex;
-		p->action = bpf_redirect(p->skb->ifindex, 0);
-	}
-	return verdict;
+	return answer_nobody_back(p);
 }
 
 static __always_inline enum verdict from_wire_steps(struct packet *p, struct __sk_buff *skb)
