@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Count the tests in a meson test log and print "N passed, N failed" as the last line.
 
-Meson counts programs; a program of cmocka holds many tests and says at its end how many passed.
-A program that says nothing (it crashed, or it is no cmocka program) counts as one.
+Meson counts programs; a program of cmocka holds many tests and says at its end how many passed,
+others end with the same line as this one. One that says nothing (it crashed) counts as one.
 """
 import json
 import re
@@ -13,6 +13,8 @@ def count(record):
     output = record.get("stdout", "") + record.get("stderr", "")
     passed = sum(map(int, re.findall(r"^\[  PASSED  \] (\d+) test", output, re.M)))
     failed = sum(map(int, re.findall(r"^\[  FAILED  \] (\d+) test", output, re.M)))
+    for own in re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M):
+        passed, failed = passed + int(own[0]), failed + int(own[1])
     if record["result"] in ("OK", "EXPECTEDFAIL"):
         return passed or 1, 0
     return passed, failed or 1
