@@ -85,13 +85,12 @@ static int objects_complete(struct lab *lab, struct err *err)
 	return services_complete(lab, err);
 }
 
-int lab_converge(struct lab *lab, struct err *err)
+static int machinery_converge(struct lab *lab, struct err *err)
 {
 	struct err pods = {0};
 
-	lab_progress(lab, "beginning");
-	if (objects_complete(lab, err) < 0 || lab_publish(lab, PUBLISH_ADD, err) < 0 ||
-		nodes_sync(lab, err) < 0 || ground_run(lab, routes_work, err) < 0 ||
+	if (lab_publish(lab, PUBLISH_ADD, err) < 0 || nodes_sync(lab, err) < 0 ||
+		ground_run(lab, routes_work, err) < 0 ||
 		pods_stop(lab, PODS_IN_THE_WAY, err) < 0)
 		return -err->code;
 	pods_start(lab, &pods);
@@ -100,11 +99,26 @@ int lab_converge(struct lab *lab, struct err *err)
 	slices_sync(lab);
 	if (lab_publish(lab, PUBLISH_ADD, err) < 0 || dns_refresh(lab, err) < 0 ||
 		pods_stop(lab, PODS_GONE, err) < 0 || nodes_prune(lab, err) < 0 ||
-		lab_publish(lab, PUBLISH_ALL, err) < 0 || lab_save(lab, err) < 0)
+		lab_publish(lab, PUBLISH_ALL, err) < 0)
 		return -err->code;
-	if (pods.code) {
+	if (pods.code)
 		*err = pods;
+	return -pods.code;
+}
+
+int lab_converge(struct lab *lab, struct err *err)
+{
+	struct err saving;
+	int r;
+
+	lab_progress(lab, "beginning");
+	if (objects_complete(lab, err) < 0)
 		return -err->code;
+	/* Saved in any case: what was started must be known to the next command. */
+	r = machinery_converge(lab, err);
+	if (lab_save(lab, &saving) < 0 && r == 0) {
+		*err = saving;
+		r = -saving.code;
 	}
-	return 0;
+	return r;
 }

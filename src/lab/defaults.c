@@ -170,6 +170,11 @@ static void service_addresses_take_over(json_t *spec, const json_t *old)
 		if (held && !json_object_get(spec, fields[i]))
 			json_object_set(spec, fields[i], held);
 	}
+	/* What was given as a default stays one. */
+	if (!json_object_get(spec, "ipFamilyPolicy") &&
+		json_array_size(json_object_get(spec, "ipFamilies")) < 2 &&
+		strcmp(tree_text(old, "spec.ipFamilyPolicy"), "SingleStack") == 0)
+		json_object_set_new(spec, "ipFamilyPolicy", json_string("SingleStack"));
 	/* One family of two is given back when the policy says so. */
 	if (strcmp(tree_text(spec, "ipFamilyPolicy"), "SingleStack") == 0 ||
 		!json_object_get(spec, "ipFamilyPolicy")) {

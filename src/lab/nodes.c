@@ -15,8 +15,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define READY_SECONDS 20
@@ -165,28 +168,34 @@ static int ready_wait(int fd, const char *directory, struct err *err)
 		wait.revents ? "ended" : "is not ready in time", directory, tail);
 }
 
-static int agent_start(
-	const struct lab *lab, const char *directory, struct process *ret_agent, struct err *err)
+/* An agent answers for itself, whoever started it: a second one would refuse to run beside it. */
+static bool agent_lives(const char *directory)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/agent.sock", directory);
+
+	return length < (int)sizeof(address.sun_path) && fd >= 0 &&
+	       connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+static int agent_start(const struct lab *lab, const char *directory, struct err *err)
 {
 	_close_ int ready = -1, answer = -1;
-	struct process agent;
 	int ends[2];
+	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_system(err, errno, "pipe");
 	answer = ends[0];
 	ready = ends[1];
-	agent.pid = process_fork_orphan();
-	if (agent.pid == 0)
+	pid = process_fork_orphan();
+	if (pid == 0)
 		agent_run(lab, directory, ready);
-	if (agent.pid < 0)
-		return err_system(err, -agent.pid, "start the agent");
+	if (pid < 0)
+		return err_system(err, -pid, "start the agent");
 	mem_close(&ready);
-	agent.start = process_start_time(agent.pid);
-	if (ready_wait(answer, directory, err) < 0)
-		return -err->code;
-	*ret_agent = agent;
-	return 0;
+	return ready_wait(answer, directory, err);
 }
 
 struct sync {
@@ -197,8 +206,7 @@ struct sync {
 };
 
 /* In a child. */
-static int node_bring_up(
-	const struct lab *lab, const json_t *node, struct process *agent, struct err *err)
+static int node_bring_up(const struct lab *lab, const json_t *node, struct err *err)
 {
 	_free_ char *directory = lab_node_directory(lab, tree_name(node));
 	const char *addresses[FAMILY_MAX] = {
@@ -208,25 +216,23 @@ static int node_bring_up(
 
 	if (fabric_join(lab, tree_name(node), node_subnet(&lab->settings, node), addresses, err) < 0)
 		return -err->code;
-	if (process_lives(agent))
+	if (agent_lives(directory))
 		return 0;
 	if (resolver_addresses_add(lab, err) < 0 || settings_write(lab, tree_name(node), err) < 0 ||
 		init_run(directory, err) < 0)
 		return -err->code;
-	return agent_start(lab, directory, agent, err);
+	return agent_start(lab, directory, err);
 }
 
 static json_t *node_work(void *context, size_t index)
 {
 	const struct sync *sync = context;
 	const json_t *node = json_array_get(sync->nodes, index);
-	struct process agent =
-		process_load(tree_at(node_runtime(sync->lab, tree_name(node)), "agent"));
 	struct err err;
 
-	if (node_bring_up(sync->lab, node, &agent, &err) < 0)
+	if (node_bring_up(sync->lab, node, &err) < 0)
 		return job_error("node %s: %s", tree_name(node), err.text);
-	return process_save(&agent);
+	return json_true();
 }
 
 /* What a node's wiring depends on. A new reference. */
@@ -249,7 +255,6 @@ static void node_done(void *context, size_t index, const json_t *answer)
 		err_set(sync->err, EIO, "%s", error);
 		return;
 	}
-	json_object_set(runtime, "agent", (json_t *)answer);
 	json_object_set_new(runtime, "wired", wiring(node));
 }
 
@@ -263,10 +268,10 @@ int nodes_sync(struct lab *lab, struct err *err)
 	json_array_foreach(nodes, index, node)
 	{
 		json_t *runtime = node_runtime(lab, tree_name(node));
-		struct process agent = process_load(json_object_get(runtime, "agent"));
+		_free_ char *directory = lab_node_directory(lab, tree_name(node));
 		_json_ json_t *wanted = wiring(node);
 
-		if (!process_lives(&agent) ||
+		if (!agent_lives(directory) ||
 			!json_equal(json_object_get(runtime, "wired"), wanted))
 			json_array_append(todo, node);
 	}

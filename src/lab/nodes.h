@@ -5,8 +5,7 @@
 
 /*
  * The machinery of a Node object: its namespace on the fabric, its run directory, its agent. What
- * runs is in the runtime's "nodes": {NAME: {"agent": process, "resolver": process,
- * "wired": [IPv4, IPv6]}}.
+ * runs is in the runtime's "nodes": {NAME: {"resolver": process, "wired": [IPv4, IPv6]}}.
  */
 
 /* Starts what is missing and rewires what has other addresses, all nodes at once. */

@@ -214,8 +214,8 @@ static const struct show_kind {
 
 /* As kubectl's "all", plus what belongs to the network. */
 static const enum lab_kind all_kinds[] = {LAB_POD, LAB_SERVICE, LAB_ENDPOINT_SLICE,
-	LAB_NETWORK_POLICY, LAB_DAEMON_SET, LAB_DEPLOYMENT, LAB_REPLICA_SET, LAB_STATEFUL_SET,
-	LAB_JOB};
+	LAB_NETWORK_POLICY, LAB_DAEMON_SET, LAB_DEPLOYMENT, LAB_REPLICA_SET,
+	LAB_REPLICATION_CONTROLLER, LAB_STATEFUL_SET, LAB_JOB};
 
 static int kinds_parse(const char *text, bool wanted[LAB_KIND_MAX], struct err *err)
 {
