@@ -121,8 +121,8 @@ static int agent_connect(const char *path)
 	return connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -1 : fd;
 }
 
-bool agent_call(const struct cni_request *request, struct bytes *reply,
-	char reason[AGENT_REASON_SIZE])
+bool agent_call(
+	const struct cni_request *request, struct bytes *reply, char reason[AGENT_REASON_SIZE])
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int agent, length;
@@ -142,8 +142,8 @@ bool agent_call(const struct cni_request *request, struct bytes *reply,
 }
 
 /* Whether the reply is `start`, something, and a closing brace; that is then what is in between. */
-static bool agent_reply_is(const struct bytes *reply, const char *start, const char **ret_data,
-	size_t *ret_size)
+static bool agent_reply_is(
+	const struct bytes *reply, const char *start, const char **ret_data, size_t *ret_size)
 {
 	size_t length = strlen(start);
 

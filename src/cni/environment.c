@@ -52,7 +52,8 @@ static void environment_check_container(const char *container)
 static void environment_check_ifname(const char *ifname)
 {
 	if (strlen(ifname) > IFNAME_MAX)
-		cni_fail(CNI_INVALID_ENVIRONMENT, "CNI_IFNAME: is longer than %d bytes", IFNAME_MAX);
+		cni_fail(
+			CNI_INVALID_ENVIRONMENT, "CNI_IFNAME: is longer than %d bytes", IFNAME_MAX);
 	if (strcmp(ifname, ".") == 0 || strcmp(ifname, "..") == 0)
 		cni_fail(CNI_INVALID_ENVIRONMENT, "CNI_IFNAME: must not be \"%s\"", ifname);
 	for (const char *at = ifname; *at; at++)

@@ -16,15 +16,24 @@ struct json {
 	char *version;
 };
 
+/* Of a character that begins with this byte; 0: none does. */
+static unsigned int json_text_length(unsigned char byte)
+{
+	if (byte < 0x80)
+		return byte ? 1 : 0;
+	if (byte < 0xc2 || byte > 0xf4)
+		return 0;
+	return byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+}
+
 bool json_is_text(const char *data, size_t size)
 {
 	const unsigned char *at = (const unsigned char *)data, *end = at + size;
 
 	while (at < end) {
-		unsigned int length = *at < 0x80 ? 1 : *at < 0xc2 ? 0 : *at < 0xe0 ? 2
-						    : *at < 0xf0 ? 3 : *at < 0xf5 ? 4 : 0;
+		unsigned int length = json_text_length(*at);
 
-		if (!length || (size_t)(end - at) < length || *at == 0)
+		if (!length || (size_t)(end - at) < length)
 			return false;
 		/* Neither longer than need be, nor a surrogate, nor beyond U+10FFFF. */
 		if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] > 0x9f) ||
@@ -138,8 +147,7 @@ static bool json_member(struct json *json)
 	const char *name, *text;
 	size_t name_size, size;
 
-	if (!json_take(json, '"') || !json_string(json, &name, &name_size) ||
-		!json_take(json, ':'))
+	if (!json_take(json, '"') || !json_string(json, &name, &name_size) || !json_take(json, ':'))
 		return false;
 	if (json->depth != 1 || name_size != strlen(version) ||
 		memcmp(name, version, name_size) != 0 || !json_take(json, '"'))

@@ -104,9 +104,9 @@ static const struct cni_verb *verb_find(void)
 	const char *name = getenv("CNI_COMMAND");
 
 	if (!name || !*name)
-		cni_fail(CNI_INVALID_ENVIRONMENT,
-			"CNI_COMMAND: is not set; container runtimes start this plugin with ADD, DEL, "
-			"CHECK, STATUS, GC or VERSION in it");
+		cni_fail(CNI_INVALID_ENVIRONMENT, "CNI_COMMAND: is not set; container runtimes "
+						  "start this plugin with ADD, DEL, "
+						  "CHECK, STATUS, GC or VERSION in it");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(name, verbs[i].name) == 0)
 			return &verbs[i];
@@ -124,7 +124,8 @@ static void config_read(struct bytes *config)
 		ssize_t size;
 
 		if (left == 0)
-			cni_fail(CNI_IO, "standard input did not end within %d seconds", CNI_SECONDS);
+			cni_fail(CNI_IO, "standard input did not end within %d seconds",
+				CNI_SECONDS);
 		if (poll(&wait, 1, left) <= 0)
 			continue;
 		size = read(STDIN_FILENO, buffer, sizeof(buffer));
@@ -134,7 +135,8 @@ static void config_read(struct bytes *config)
 			break;
 		if (config->length + (size_t)size > CONFIG_MAX)
 			cni_fail(CNI_DECODE,
-				"the network configuration on standard input is longer than %u bytes",
+				"the network configuration on standard input is longer than %u "
+				"bytes",
 				CONFIG_MAX);
 		bytes_append(config, buffer, (size_t)size);
 	}

@@ -38,7 +38,8 @@ static bool record_read(const char *path, struct attachment *ret)
 		ret->address_count > ATTACHMENT_ADDRESSES ||
 		!memchr(ret->link, '\0', sizeof(ret->link)))
 		cni_fail(CNI_TRY_AGAIN,
-			"%s is no record that this plugin can read; the podwire agent must remove it",
+			"%s is no record that this plugin can read; the podwire agent must remove "
+			"it",
 			path);
 	return true;
 }

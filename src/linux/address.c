@@ -33,14 +33,13 @@ static void address_append(struct netlink_batch *batch, int type, int flags, uns
 		mnl_attr_put_u32(message, IFA_FLAGS,
 			(address->flags & ADDRESS_NO_DAD ? IFA_F_NODAD : 0U) |
 				(address->flags & ADDRESS_NO_PREFIX_ROUTE ? IFA_F_NOPREFIXROUTE
-									   : 0U));
+									  : 0U));
 	netlink_end(batch, message);
 }
 
 void address_add(struct netlink_batch *batch, const struct address *address)
 {
-	address_append(
-		batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, NETLINK_MAY_EXIST, address);
+	address_append(batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, NETLINK_MAY_EXIST, address);
 }
 
 void address_delete(struct netlink_batch *batch, const struct address *address)
@@ -54,7 +53,8 @@ struct address_walk {
 	void *context;
 };
 
-/* On a point-to-point device IFA_ADDRESS is the peer's and IFA_LOCAL ours; IPv6 has often only one. */
+/* On a point-to-point device IFA_ADDRESS is the peer's and IFA_LOCAL ours; IPv6 has often only one.
+ */
 static bool address_read(const struct nlmsghdr *message, struct address *ret)
 {
 	const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
@@ -78,8 +78,7 @@ static int address_visit(const struct nlmsghdr *message, void *context)
 	const struct address_walk *walk = context;
 	struct address address;
 
-	if (!address_read(message, &address) ||
-		(walk->ifindex && walk->ifindex != address.ifindex))
+	if (!address_read(message, &address) || (walk->ifindex && walk->ifindex != address.ifindex))
 		return 0;
 	return walk->each(&address, walk->context);
 }

@@ -100,8 +100,8 @@ int helper_finish(struct helper *helper, struct err *err)
 	*helper = (struct helper)HELPER_NONE;
 	if (size != (ssize_t)sizeof(answer)) {
 		if (reaped > 0 && WIFSIGNALED(status))
-			return err_set(err, EIO, "the helper was killed by signal %d",
-				WTERMSIG(status));
+			return err_set(
+				err, EIO, "the helper was killed by signal %d", WTERMSIG(status));
 		return err_set(err, EIO, "the helper ended without an answer");
 	}
 	if (answer.result < 0 && err)

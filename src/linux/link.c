@@ -17,7 +17,8 @@ static struct nlmsghdr *link_begin(struct netlink_batch *batch, int type, int fl
 	unsigned int tolerate, unsigned int ifindex, const char *what)
 {
 	struct nlmsghdr *message =
-		ifindex ? netlink_begin(batch, type, flags, tolerate, "device %u: %s", ifindex, what)
+		ifindex ? netlink_begin(
+				  batch, type, flags, tolerate, "device %u: %s", ifindex, what)
 			: netlink_begin(batch, type, flags, tolerate, "device %s", what);
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 
@@ -72,8 +73,8 @@ static void link_put_peer(struct nlmsghdr *message, const struct link_veth *veth
 
 void link_add_veth(struct netlink_batch *batch, const struct link_veth *veth)
 {
-	struct nlmsghdr *message = link_begin(
-		batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, veth->name);
+	struct nlmsghdr *message =
+		link_begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, veth->name);
 
 	link_put_end(message, veth->name, veth->mac, veth->mtu);
 	if (veth->group)
@@ -92,8 +93,8 @@ void link_add_veth(struct netlink_batch *batch, const struct link_veth *veth)
 
 void link_add_vxlan(struct netlink_batch *batch, const struct link_vxlan *vxlan)
 {
-	struct nlmsghdr *message = link_begin(
-		batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, vxlan->name);
+	struct nlmsghdr *message =
+		link_begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, vxlan->name);
 	struct nlattr *info, *data;
 
 	link_header(message)->ifi_flags = IFF_NOARP;
@@ -154,8 +155,8 @@ void link_set_mtu(struct netlink_batch *batch, unsigned int ifindex, unsigned in
 	netlink_end(batch, message);
 }
 
-void link_set_mac(struct netlink_batch *batch, unsigned int ifindex,
-	const unsigned char mac[LINK_MAC_SIZE])
+void link_set_mac(
+	struct netlink_batch *batch, unsigned int ifindex, const unsigned char mac[LINK_MAC_SIZE])
 {
 	struct nlmsghdr *message = link_begin(batch, RTM_NEWLINK, 0, 0, ifindex, "address");
 

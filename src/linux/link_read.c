@@ -27,8 +27,8 @@ static void link_read_vxlan(const struct nlattr *nest, struct link_info *info)
 	if (at[IFLA_VXLAN_PORT])
 		info->vxlan_port = ntohs(mnl_attr_get_u16(at[IFLA_VXLAN_PORT]));
 	/* A flag when it is set, a byte when it is read. */
-	info->vxlan_external = at[IFLA_VXLAN_COLLECT_METADATA] &&
-			       mnl_attr_get_u8(at[IFLA_VXLAN_COLLECT_METADATA]);
+	info->vxlan_external =
+		at[IFLA_VXLAN_COLLECT_METADATA] && mnl_attr_get_u8(at[IFLA_VXLAN_COLLECT_METADATA]);
 }
 
 static void link_read_kind(const struct nlattr *nest, struct link_info *info)
@@ -88,8 +88,8 @@ static int link_take(const struct nlmsghdr *message, void *context)
 	return 0;
 }
 
-int link_find(struct netlink *netlink, const char *name, struct link_info *ret_info,
-	struct err *err)
+int link_find(
+	struct netlink *netlink, const char *name, struct link_info *ret_info, struct err *err)
 {
 	char buffer[NETLINK_MESSAGE_SIZE], what[NETLINK_WHAT_SIZE];
 	struct nlmsghdr *request = link_request(buffer, 0, 0);
@@ -101,8 +101,8 @@ int link_find(struct netlink *netlink, const char *name, struct link_info *ret_i
 	return netlink_request(netlink, request, what, link_take, ret_info, err);
 }
 
-int link_find_index(struct netlink *netlink, unsigned int ifindex, struct link_info *ret_info,
-	struct err *err)
+int link_find_index(
+	struct netlink *netlink, unsigned int ifindex, struct link_info *ret_info, struct err *err)
 {
 	char buffer[NETLINK_MESSAGE_SIZE], what[NETLINK_WHAT_SIZE];
 	struct nlmsghdr *request = link_request(buffer, 0, ifindex);

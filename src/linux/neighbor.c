@@ -35,8 +35,8 @@ void neighbor_replace(struct netlink_batch *batch, const struct neighbor *neighb
 
 void neighbor_delete(struct netlink_batch *batch, const struct neighbor *neighbor)
 {
-	netlink_end(batch,
-		neighbor_begin(batch, RTM_DELNEIGH, 0, NETLINK_MAY_BE_MISSING, neighbor));
+	netlink_end(
+		batch, neighbor_begin(batch, RTM_DELNEIGH, 0, NETLINK_MAY_BE_MISSING, neighbor));
 }
 
 struct neighbor_walk {

@@ -28,21 +28,20 @@
 struct netlink {
 	int fd;
 	uint32_t sequence; /* of the last message that was sent */
-	char *receive; /* NETLINK_RECEIVE_SIZE bytes */
+	char *receive;	   /* NETLINK_RECEIVE_SIZE bytes */
 };
 
 static int netlink_set_up(int fd, struct err *err)
 {
 	/* Answers without a copy of the request, with the kernel's words; dumps filtered by it. */
-	static const int options[] = {
-		NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK};
+	static const int options[] = {NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK};
 	const struct timeval limit = {.tv_sec = NETLINK_ANSWER_SECONDS};
 	const int on = 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (setsockopt(fd, SOL_NETLINK, options[i], &on, sizeof(on)) < 0)
-			return err_system(err, errno, "netlink socket: setting option %d",
-				options[i]);
+			return err_system(
+				err, errno, "netlink socket: setting option %d", options[i]);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
 		return err_system(err, errno, "netlink socket: setting a time limit");
 	return 0;
@@ -106,7 +105,8 @@ struct nlmsghdr *netlink_begin(struct netlink_batch *batch, int type, int flags,
 	struct nlmsghdr *header;
 	va_list arguments;
 
-	batch->data = mem_grow(batch->data, &batch->capacity, batch->length + NETLINK_MESSAGE_SIZE, 1);
+	batch->data =
+		mem_grow(batch->data, &batch->capacity, batch->length + NETLINK_MESSAGE_SIZE, 1);
 	batch->message = mem_grow(batch->message, &batch->message_capacity, batch->count + 1,
 		sizeof(*batch->message));
 	message = &batch->message[batch->count++];
@@ -135,7 +135,8 @@ void netlink_batch_clear(struct netlink_batch *batch)
 	*batch = (struct netlink_batch){0};
 }
 
-static void netlink_sort(const char *data, size_t length, const struct nlattr **ret_table, size_t size)
+static void netlink_sort(
+	const char *data, size_t length, const struct nlattr **ret_table, size_t size)
 {
 	memset(ret_table, 0, size * sizeof(*ret_table));
 	while (length >= sizeof(struct nlattr)) {
@@ -153,8 +154,8 @@ static void netlink_sort(const char *data, size_t length, const struct nlattr **
 	}
 }
 
-void netlink_read(const struct nlmsghdr *message, size_t header, const struct nlattr **ret_table,
-	size_t size)
+void netlink_read(
+	const struct nlmsghdr *message, size_t header, const struct nlattr **ret_table, size_t size)
 {
 	const char *data = mnl_nlmsg_get_payload(message);
 	size_t length = mnl_nlmsg_get_payload_len(message), start = MNL_ALIGN(header);
@@ -241,8 +242,8 @@ static void netlink_take_answer(const struct nlmsghdr *answer, struct netlink_me
 static int netlink_commit_portion(struct netlink *netlink, struct netlink_batch *batch,
 	size_t first, size_t count, struct netlink_failures *failures, struct err *err)
 {
-	size_t end = first + count < batch->count ? batch->message[first + count].offset
-						  : batch->length;
+	size_t end =
+		first + count < batch->count ? batch->message[first + count].offset : batch->length;
 	char *data = batch->data + batch->message[first].offset;
 	uint32_t base = netlink->sequence + 1;
 	size_t missing = count;
@@ -307,8 +308,8 @@ struct netlink_answers {
 	char words[256];
 };
 
-static void netlink_answers_take(struct netlink_answers *answers, const struct nlmsghdr *message,
-	bool is_dump)
+static void netlink_answers_take(
+	struct netlink_answers *answers, const struct nlmsghdr *message, bool is_dump)
 {
 	size_t size = MNL_ALIGN(message->nlmsg_len);
 
@@ -384,6 +385,6 @@ int netlink_request(struct netlink *netlink, struct nlmsghdr *request, const cha
 				answers.words);
 		return netlink_walk(&answers, each, context);
 	}
-	return err_set(err, EAGAIN, "%s: changed under each of %d readings", what,
-		NETLINK_DUMP_TRIES);
+	return err_set(
+		err, EAGAIN, "%s: changed under each of %d readings", what, NETLINK_DUMP_TRIES);
 }

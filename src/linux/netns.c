@@ -29,7 +29,8 @@ int netns_check(int fd, const char *name, struct err *err)
 
 	if (fstatfs(fd, &filesystem) < 0 || fstat(fd, &status) < 0)
 		return err_system(err, errno, "%s", name);
-	/* Only namespaces answer this request, but a device may take the number for one of its own. */
+	/* Only namespaces answer this request, but a device may take the number for one of its own.
+	 */
 	if (filesystem.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
 		return err_set(err, EINVAL, "%s is no network namespace", name);
 	if (stat(NETNS_OWN, &own) < 0)

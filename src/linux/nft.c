@@ -83,8 +83,8 @@ static int nft_read(int fd, struct text *output, struct err *err)
 		ssize_t size;
 
 		if (now >= deadline)
-			return err_set(err, ETIMEDOUT, "nft did not end within %d seconds",
-				NFT_SECONDS);
+			return err_set(
+				err, ETIMEDOUT, "nft did not end within %d seconds", NFT_SECONDS);
 		if (poll(&wait, 1, (int)(deadline - now)) <= 0)
 			continue;
 		size = read(fd, buffer, sizeof(buffer));
@@ -120,8 +120,9 @@ static int nft_run(
 	pid_t child;
 
 	if (!path)
-		return err_set(err, ENOENT, "there is no nft in /usr/sbin, /sbin or /usr/bin; "
-					    "install the package nftables");
+		return err_set(err, ENOENT,
+			"there is no nft in /usr/sbin, /sbin or /usr/bin; "
+			"install the package nftables");
 	for (size_t i = 0; i < NFT_ARGUMENTS && words[i]; i++)
 		arguments[i + 1] = (char *)words[i];
 	r = nft_input(input_text, &input, err);
@@ -170,8 +171,8 @@ int nft_table_exists(const char *family, const char *table, bool *ret_exists, st
 int nft_delete_table(const char *family, const char *table, struct err *err)
 {
 	/* What is added first is there to be deleted, and both are one transaction. */
-	_free_ char *text = mem_format(
-		"add table %s %s\ndelete table %s %s\n", family, table, family, table);
+	_free_ char *text =
+		mem_format("add table %s %s\ndelete table %s %s\n", family, table, family, table);
 
 	return nft_apply(text, err);
 }

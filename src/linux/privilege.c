@@ -133,8 +133,8 @@ static int privilege_drop_bounding(uint64_t keep, struct err *err)
 		if (keep & PRIVILEGE_BIT(capability) || prctl(PR_CAPBSET_READ, capability) != 1)
 			continue;
 		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
-			return err_system(err, errno, "dropping capability %d from the bounding set",
-				capability);
+			return err_system(err, errno,
+				"dropping capability %d from the bounding set", capability);
 	}
 	return 0;
 }

@@ -31,7 +31,8 @@ int probe_kernel_release(const char *release, struct err *err)
 		minor = probe_number(&at);
 	if (minor < 0)
 		return err_set(err, ENOTSUP,
-			"the kernel's release \"%s\" cannot be read; podwire needs Linux %d.%d or later",
+			"the kernel's release \"%s\" cannot be read; podwire needs Linux %d.%d or "
+			"later",
 			release, PROBE_KERNEL_MAJOR, PROBE_KERNEL_MINOR);
 	if (major > PROBE_KERNEL_MAJOR ||
 		(major == PROBE_KERNEL_MAJOR && minor >= PROBE_KERNEL_MINOR))

@@ -55,8 +55,7 @@ void qdisc_add_clsact(struct netlink_batch *batch, unsigned int ifindex, uint32_
 
 void qdisc_delete_clsact(struct netlink_batch *batch, unsigned int ifindex)
 {
-	netlink_end(batch,
-		qdisc_begin(batch, RTM_DELQDISC, 0, NETLINK_MAY_BE_MISSING, ifindex));
+	netlink_end(batch, qdisc_begin(batch, RTM_DELQDISC, 0, NETLINK_MAY_BE_MISSING, ifindex));
 }
 
 static void block_header(struct nlmsghdr *message, uint32_t block, uint32_t handle)
@@ -66,8 +65,7 @@ static void block_header(struct nlmsghdr *message, uint32_t block, uint32_t hand
 	header->tcm_ifindex = (int)TCM_IFINDEX_MAGIC_BLOCK;
 	header->tcm_block_index = block;
 	header->tcm_handle = handle;
-	header->tcm_info =
-		TC_H_MAKE(BLOCK_PREFERENCE << 16, htons(ETH_P_ALL));
+	header->tcm_info = TC_H_MAKE(BLOCK_PREFERENCE << 16, htons(ETH_P_ALL));
 }
 
 void block_set_program(struct netlink_batch *batch, uint32_t block, int program, const char *name)
@@ -98,13 +96,12 @@ static int block_take(const struct nlmsghdr *message, void *context)
 	if (option[TCA_BPF_ID])
 		program->id = mnl_attr_get_u32(option[TCA_BPF_ID]);
 	if (option[TCA_BPF_NAME])
-		netlink_read_text(
-			option[TCA_BPF_NAME], program->name, sizeof(program->name));
+		netlink_read_text(option[TCA_BPF_NAME], program->name, sizeof(program->name));
 	return 0;
 }
 
-int block_find_program(struct netlink *netlink, uint32_t block, struct block_program *ret_program,
-	struct err *err)
+int block_find_program(
+	struct netlink *netlink, uint32_t block, struct block_program *ret_program, struct err *err)
 {
 	char buffer[NETLINK_MESSAGE_SIZE], what[NETLINK_WHAT_SIZE];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);

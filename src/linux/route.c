@@ -59,8 +59,8 @@ static struct nlmsghdr *route_begin(struct netlink_batch *batch, int type, int f
 {
 	const struct addr *destination = &route->destination.addr;
 	char text[PREFIX_TEXT_SIZE];
-	struct nlmsghdr *message = netlink_begin(batch, type, flags, tolerate, "route %s",
-		prefix_format(&route->destination, text));
+	struct nlmsghdr *message = netlink_begin(
+		batch, type, flags, tolerate, "route %s", prefix_format(&route->destination, text));
 	struct rtmsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
 
 	header->rtm_family = family_number(destination);

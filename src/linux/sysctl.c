@@ -62,8 +62,8 @@ int sysctl_write(const char *key, const char *value, struct err *err)
 	return 0;
 }
 
-int sysctl_set(const char *key, const char *value, char ret_found[SYSCTL_VALUE_SIZE],
-	struct err *err)
+int sysctl_set(
+	const char *key, const char *value, char ret_found[SYSCTL_VALUE_SIZE], struct err *err)
 {
 	char found[SYSCTL_VALUE_SIZE];
 	int r = sysctl_read(key, found, err);

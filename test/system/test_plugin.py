@@ -184,7 +184,7 @@ def test_agent_down(lab, runtime, netns):
         runtime.fails("ADD", AGAIN, "c9", netns, ifname="eth9")
         runtime.delete("c1", netns)
         assert "eth0" not in inside(netns, "ip", "-o", "link").stdout
-    assert "c1" not in str(lab.query(runtime.node, "pods"))
+    assert "'c1'" not in str(lab.query(runtime.node, "pods"))
 
 
 def stopped_agent(lab, node):

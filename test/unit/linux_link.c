@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 static struct netlink *netlink; /* of the test's namespace */
-static struct netlink *pod; /* of a second one */
+static struct netlink *pod;	/* of a second one */
 static int pod_namespace = -1;
 
 static const unsigned char mac_near[LINK_MAC_SIZE] = {2, 0, 0, 0, 0, 1};
@@ -219,8 +219,8 @@ static void test_many_messages(void **state)
 /* The kernel goes on after a refusal; the reason names the first, and every message its own. */
 static void test_failures(void **state)
 {
-	const struct address nowhere = {.addr = {.bytes = {0xfd, [15] = 1}}, .length = 128,
-		.ifindex = 4242};
+	const struct address nowhere = {
+		.addr = {.bytes = {0xfd, [15] = 1}}, .length = 128, .ifindex = 4242};
 	struct netlink_batch batch = {0};
 	struct err err = {0};
 

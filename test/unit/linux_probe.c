@@ -39,7 +39,10 @@ static void test_release(void **state)
 		struct err err = {0};
 		int r = probe_kernel_release(cases[i].release, &err);
 
-		check_case(cases[i].release, r == 0 ? "enough" : r == -ENOTSUP ? "refused" : "?",
+		check_case(cases[i].release,
+			r == 0		? "enough"
+			: r == -ENOTSUP ? "refused"
+					: "?",
 			cases[i].enough ? "enough" : "refused");
 		assert_int_equal(err.text[0] != '\0', !cases[i].enough);
 	}

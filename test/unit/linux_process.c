@@ -216,7 +216,8 @@ static int drop_and_apply(void *context, struct err *err)
 
 	if (r == 0)
 		r = nft_apply("add table inet podwire_test\n"
-			      "add chain inet podwire_test empty\n", err);
+			      "add chain inet podwire_test empty\n",
+			err);
 	if (r == 0)
 		r = nft_table_exists("inet", "podwire_test", &exists, err);
 	return r < 0 ? r : exists;

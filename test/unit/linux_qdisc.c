@@ -26,8 +26,11 @@ static void commit(struct netlink_batch *batch)
 
 static int setup(void **state)
 {
-	struct link_veth veth = {.name = "one", .peer_name = "two", .peer_netns = -1,
-		.mac = {2, 0, 0, 0, 0, 1}, .peer_mac = {2, 0, 0, 0, 0, 2}};
+	struct link_veth veth = {.name = "one",
+		.peer_name = "two",
+		.peer_netns = -1,
+		.mac = {2, 0, 0, 0, 0, 1},
+		.peer_mac = {2, 0, 0, 0, 0, 2}};
 	struct netlink_batch batch = {0};
 	struct link_info info;
 	struct err err = {0};
@@ -58,8 +61,8 @@ static int load_program(uint32_t *ret_id)
 	};
 	struct bpf_prog_info info = {0};
 	uint32_t size = sizeof(info);
-	int fd = bpf_prog_load(
-		BPF_PROG_TYPE_SCHED_CLS, "pass", "GPL", code, ARRAY_SIZE(code), NULL);
+	int fd =
+		bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "pass", "GPL", code, ARRAY_SIZE(code), NULL);
 
 	assert_true(fd >= 0);
 	assert_return_code(bpf_obj_get_info_by_fd(fd, &info, &size), 0);

@@ -46,8 +46,11 @@ static struct address address_of(const char *text, unsigned int length, unsigned
 
 static int setup(void **state)
 {
-	struct link_veth veth = {.name = "near", .peer_name = "far", .peer_netns = -1,
-		.mac = {2, 0, 0, 0, 0, 1}, .peer_mac = {2, 0, 0, 0, 0, 2}};
+	struct link_veth veth = {.name = "near",
+		.peer_name = "far",
+		.peer_netns = -1,
+		.mac = {2, 0, 0, 0, 0, 1},
+		.peer_mac = {2, 0, 0, 0, 0, 2}};
 	struct netlink_batch batch = {0};
 	struct address address;
 	struct link_info info;
@@ -187,8 +190,8 @@ static void test_replace(void **state)
 /* A route that somebody else made is neither shown as ours nor removed. */
 static void test_foreign(void **state)
 {
-	struct route foreign = {.destination = prefix_of("10.9.0.0/24"),
-		.ifindex = near, .protocol = 4};
+	struct route foreign = {
+		.destination = prefix_of("10.9.0.0/24"), .ifindex = near, .protocol = 4};
 	struct route ours = {.destination = foreign.destination}, got;
 	struct found found = {.wanted = &foreign};
 	struct netlink_batch batch = {0};
@@ -208,7 +211,8 @@ static void test_foreign(void **state)
 static void test_refusal_is_explained(void **state)
 {
 	struct route route = {.destination = prefix_of("10.8.0.0/24"),
-		.ifindex = near, .gateway = addr_of("198.51.100.1")};
+		.ifindex = near,
+		.gateway = addr_of("198.51.100.1")};
 	_netlink_batch_ struct netlink_batch batch = {0};
 	struct err err = {0};
 
