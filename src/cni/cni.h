@@ -51,14 +51,14 @@ bool json_check(const char *data, size_t size, char version[CNI_VERSION_SIZE]);
 /* What the request must bring. */
 enum cni_need {
 	CNI_NEED_CONTAINER = 1 << 0, /* CNI_CONTAINERID, CNI_IFNAME */
-	CNI_NEED_NETNS = 1 << 1,     /* CNI_NETNS, and it must be one */
-	CNI_SEND_NETNS = 1 << 2,     /* to the agent, where it is one */
+	CNI_NEED_NETNS = 1 << 1, /* CNI_NETNS, and it must be one */
+	CNI_SEND_NETNS = 1 << 2, /* to the agent, where it is one */
 };
 
 struct cni_verb {
 	const char *name;
-	unsigned int needs;   /* enum cni_need */
-	bool alone;	      /* whether the plugin does it itself when no agent is there */
+	unsigned int needs; /* enum cni_need */
+	bool alone; /* whether the plugin does it itself when no agent is there */
 	enum cni_code absent; /* the error when no agent is there */
 };
 
@@ -67,8 +67,8 @@ struct cni_request {
 	const char *container, *netns, *ifname, *arguments, *path; /* "" where not given */
 	const char *run_directory;
 	struct bytes config; /* standard input */
-	int netns_fd;	     /* -1: none */
-	int netlink_fd;	     /* NETLINK_ROUTE, opened in that namespace */
+	int netns_fd; /* -1: none */
+	int netlink_fd; /* NETLINK_ROUTE, opened in that namespace */
 };
 
 /* Reads CNI_* into the request and judges it. */
@@ -87,8 +87,8 @@ int deadline_left(void); /* in milliseconds, 0 when over */
  * Sends the request and reads the reply, without its NUL. False where no agent is there, or where
  * it went away before it answered: `reason` tells.
  */
-bool agent_call(
-	const struct cni_request *request, struct bytes *reply, char reason[AGENT_REASON_SIZE]);
+bool agent_call(const struct cni_request *request, struct bytes *reply,
+	char reason[AGENT_REASON_SIZE]);
 /* Prints the result and returns 0, or prints the error and returns 1. */
 int agent_print(const struct bytes *reply);
 

@@ -18,10 +18,7 @@ struct helper {
 	pid_t pid;
 	int answer; /* for the loop; -1: no helper */
 };
-#define HELPER_NONE                                                                                \
-	{                                                                                          \
-		.pid = 0, .answer = -1                                                             \
-	}
+#define HELPER_NONE {.pid = 0, .answer = -1}
 
 /* `keep`: a descriptor that the function uses, or -1. */
 int helper_start(helper_function function, void *context, int keep, struct helper *ret_helper,

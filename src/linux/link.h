@@ -22,8 +22,8 @@ struct link_veth {
 	char peer_name[IF_NAMESIZE];
 	unsigned char mac[LINK_MAC_SIZE];
 	unsigned char peer_mac[LINK_MAC_SIZE];
-	int peer_netns;	    /* descriptor of the namespace, -1: this one */
-	unsigned int mtu;   /* of both; 0: the kernel's default */
+	int peer_netns; /* descriptor of the namespace, -1: this one */
+	unsigned int mtu; /* of both; 0: the kernel's default */
 	unsigned int group; /* of the near side; 0: the default group */
 };
 void link_add_veth(struct netlink_batch *batch, const struct link_veth *veth);
@@ -37,7 +37,7 @@ void link_add_veth(struct netlink_batch *batch, const struct link_veth *veth);
 struct link_vxlan {
 	char name[IF_NAMESIZE];
 	unsigned int port; /* of UDP */
-	unsigned int mtu;  /* 0: the kernel's default */
+	unsigned int mtu; /* 0: the kernel's default */
 };
 void link_add_vxlan(struct netlink_batch *batch, const struct link_vxlan *vxlan);
 
@@ -47,8 +47,8 @@ void link_set_up(struct netlink_batch *batch, unsigned int ifindex, bool up);
 /* Up without an IPv6 link-local address: for the far side, in the namespace where it is. */
 void link_set_up_bare(struct netlink_batch *batch, unsigned int ifindex);
 void link_set_mtu(struct netlink_batch *batch, unsigned int ifindex, unsigned int mtu);
-void link_set_mac(
-	struct netlink_batch *batch, unsigned int ifindex, const unsigned char mac[LINK_MAC_SIZE]);
+void link_set_mac(struct netlink_batch *batch, unsigned int ifindex,
+	const unsigned char mac[LINK_MAC_SIZE]);
 void link_set_name(struct netlink_batch *batch, unsigned int ifindex, const char *name);
 void link_set_group(struct netlink_batch *batch, unsigned int ifindex, unsigned int group);
 
@@ -72,20 +72,20 @@ struct link_info {
 	unsigned int mtu;
 	unsigned int group;
 	unsigned int type; /* ARPHRD_ETHER and others of <net/if_arp.h> */
-	bool up;	   /* by the administrator; the carrier is another matter */
+	bool up; /* by the administrator; the carrier is another matter */
 	bool carrier;
 	bool loopback;
 	unsigned int peer_ifindex; /* of a veth, in its namespace; of a VLAN its device; 0: none */
-	int netns_id;		   /* of the peer's namespace as this one knows it, -1: this one */
-	unsigned int vxlan_port;   /* of a VXLAN device, host order */
+	int netns_id; /* of the peer's namespace as this one knows it, -1: this one */
+	unsigned int vxlan_port; /* of a VXLAN device, host order */
 	bool vxlan_external;
 };
 
 /* -ENODEV where there is none. */
-int link_find(
-	struct netlink *netlink, const char *name, struct link_info *ret_info, struct err *err);
-int link_find_index(
-	struct netlink *netlink, unsigned int ifindex, struct link_info *ret_info, struct err *err);
+int link_find(struct netlink *netlink, const char *name, struct link_info *ret_info,
+	struct err *err);
+int link_find_index(struct netlink *netlink, unsigned int ifindex, struct link_info *ret_info,
+	struct err *err);
 
 typedef int (*link_each)(const struct link_info *info, void *context);
 int link_dump(struct netlink *netlink, link_each each, void *context, struct err *err);

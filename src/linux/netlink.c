@@ -28,7 +28,7 @@
 struct netlink {
 	int fd;
 	uint32_t sequence; /* of the last message that was sent */
-	char *receive;	   /* NETLINK_RECEIVE_SIZE bytes */
+	char *receive; /* NETLINK_RECEIVE_SIZE bytes */
 };
 
 static int netlink_set_up(int fd, struct err *err)

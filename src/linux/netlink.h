@@ -28,13 +28,13 @@ void netlink_close(struct netlink **netlink);
 enum netlink_tolerate {
 	NETLINK_TOLERATE_NOTHING = 0,
 	NETLINK_MAY_BE_MISSING = 1 << 0, /* ENOENT, ENODEV, ESRCH, EADDRNOTAVAIL are success */
-	NETLINK_MAY_EXIST = 1 << 1,	 /* EEXIST is success */
+	NETLINK_MAY_EXIST = 1 << 1, /* EEXIST is success */
 };
 
 struct netlink_message {
-	size_t offset;	       /* in the batch's data */
+	size_t offset; /* in the batch's data */
 	unsigned int tolerate; /* enum netlink_tolerate */
-	int result;	       /* of the commit: 0 or a negative errno; -EINPROGRESS before */
+	int result; /* of the commit: 0 or a negative errno; -EINPROGRESS before */
 	char what[NETLINK_WHAT_SIZE]; /* "route 10.1.0.0/24" */
 };
 

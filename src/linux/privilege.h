@@ -17,8 +17,8 @@
  * no program gains it by being executed.
  */
 uint64_t privilege_bit(unsigned int capability); /* of <linux/capability.h> */
-extern const uint64_t privilege_start;		 /* BPF NET_ADMIN PERFMON SETUID SETGID SETPCAP */
-extern const uint64_t privilege_run;		 /* BPF NET_ADMIN */
+extern const uint64_t privilege_start; /* BPF NET_ADMIN PERFMON SETUID SETGID SETPCAP */
+extern const uint64_t privilege_run; /* BPF NET_ADMIN */
 
 struct privilege {
 	unsigned int user, group;

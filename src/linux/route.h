@@ -14,8 +14,7 @@
 
 enum route_type {
 	ROUTE_UNICAST,
-	ROUTE_PROHIBIT, /* the sender is told at once; `unreachable` would tell a UDP socket nothing
-			 */
+	ROUTE_PROHIBIT, /* the sender is told at once; `unreachable` would tell a UDP socket nothing */
 	ROUTE_BLACKHOLE,
 	ROUTE_LOCAL,
 	ROUTE_OTHER, /* in dumps only */
@@ -26,14 +25,13 @@ struct route {
 	struct prefix destination;
 	enum route_type type;
 	unsigned int ifindex; /* 0: none, or the kernel's choice by the gateway */
-	struct addr gateway;  /* unspecified: none. An IPv4 route may have an IPv6 one (RFC 5549) */
-	struct addr
-		source; /* preferred for the node's own packets; unspecified: the kernel's choice */
-	bool on_link;	/* the gateway is on the link, though no address says so */
-	unsigned int mtu;      /* 0: the device's */
-	unsigned int table;    /* 0: main */
+	struct addr gateway; /* unspecified: none. An IPv4 route may have an IPv6 one (RFC 5549) */
+	struct addr source; /* preferred for the node's own packets; unspecified: the kernel's choice */
+	bool on_link; /* the gateway is on the link, though no address says so */
+	unsigned int mtu; /* 0: the device's */
+	unsigned int table; /* 0: main */
 	unsigned int protocol; /* 0: ROUTE_PROTOCOL */
-	unsigned int metric;   /* 0: the kernel's default: 0 in IPv4, 1024 in IPv6 */
+	unsigned int metric; /* 0: the kernel's default: 0 in IPv4, 1024 in IPv6 */
 };
 
 /* Makes it, or replaces the one of equal destination, table and metric without a gap. */

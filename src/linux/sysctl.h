@@ -19,5 +19,5 @@ int sysctl_read(const char *key, char ret_value[SYSCTL_VALUE_SIZE], struct err *
 int sysctl_write(const char *key, const char *value, struct err *err);
 
 /* Writes only what differs. *ret_found, if not NULL, is the value as it was. */
-int sysctl_set(
-	const char *key, const char *value, char ret_found[SYSCTL_VALUE_SIZE], struct err *err);
+int sysctl_set(const char *key, const char *value, char ret_found[SYSCTL_VALUE_SIZE],
+	struct err *err);

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 static struct netlink *netlink; /* of the test's namespace */
-static struct netlink *pod;	/* of a second one */
+static struct netlink *pod; /* of a second one */
 static int pod_namespace = -1;
 
 static const unsigned char mac_near[LINK_MAC_SIZE] = {2, 0, 0, 0, 0, 1};
