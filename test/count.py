@@ -2,7 +2,7 @@
 """Count the tests in a meson test log and print "N passed, N failed" as the last line.
 
 Meson counts programs; a program of cmocka holds many tests and says at its end how many passed,
-others end with the same line as this one. One that says nothing (it crashed) counts as one.
+unittest likewise, others end with the same line as this one. One that says nothing (it crashed) counts as one.
 """
 import json
 import re
@@ -15,6 +15,9 @@ def count(record):
     failed = sum(map(int, re.findall(r"^\[  FAILED  \] (\d+) test", output, re.M)))
     for own in re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M):
         passed, failed = passed + int(own[0]), failed + int(own[1])
+    for ran in re.findall(r"^Ran (\d+) tests? in", output, re.M):  # unittest
+        wrong = sum(map(int, re.findall(r"(?:failures|errors)=(\d+)", output)))
+        passed, failed = passed + int(ran) - wrong, failed + wrong
     if record["result"] in ("OK", "EXPECTEDFAIL"):
         return passed or 1, 0
     return passed, failed or 1

@@ -3,6 +3,7 @@
 literal."""
 import os
 import re
+import shutil
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -10,10 +11,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 def tracked_files():
     """Paths that belong to the tree; without a usable git (an archive), all but what is built."""
-    listing = subprocess.run(
+    listing = shutil.which("git") and subprocess.run(
         ["git", "-C", ROOT, "-c", f"safe.directory={ROOT}", "ls-files", "-z",
          "--cached", "--others", "--exclude-standard"], capture_output=True, text=True, check=False)
-    if listing.returncode == 0:
+    if listing and listing.returncode == 0:
         return [path for path in listing.stdout.split("\0") if path]
     found = []
     for folder, folders, files in os.walk(ROOT):
