@@ -59,14 +59,20 @@ def make_lab(request):
     yield make
     if request.config.getoption("--keep"):
         return
-    complaints = []
+    complaints, objects = [], []
     for lab in made:
+        if os.path.exists(lab.directory):
+            objects.append(lab.kernel_objects())
         complaints += [line for line in error_lines(lab)
                        if not any(re.search(pattern, line) for pattern in lab.expected)]
         lab.down(check=False)
     left = [thing for lab in made for thing in labs.left_behind(lab.name)]
     assert not complaints, "the agents logged errors"
     assert not left, "something is left behind"
+    for namespaces, programs in objects:
+        assert namespaces and programs
+        labs.wait_for(lambda: not labs.still_in_kernel(namespaces, programs),
+                      "the kernel forgets the lab's namespaces and programs")
     assert labs.links() == before, "links of the machine changed"
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A lab as an object of a test, and the facts that tests ask of it."""
 import collections
+import contextlib
 import json
 import os
 import shutil
@@ -136,6 +137,21 @@ class Lab:
                 counts[row["verdict"]] += row["packets"]
         return counts
 
+    def kernel_objects(self):
+        """What only the kernel knows of a lab: (inodes of its network namespaces, ids of its
+        programs). What is left of them after `down` nobody would ever find by name."""
+        folder = os.path.join(self.directory, "ns")
+        namespaces = {os.stat(os.path.join(path, name)).st_ino
+                      for path, _, names in os.walk(folder) for name in names}
+        programs = set()
+        for node in os.listdir(os.path.join(self.directory, "nodes")):
+            pid = self.agent_pid(node)
+            for fd in os.listdir(f"/proc/{pid}/fdinfo") if pid else []:
+                with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as info:
+                    programs |= {int(line.split()[1]) for line in info
+                                 if line.startswith("prog_id:")}
+        return namespaces, programs
+
     # --- probes ---
 
     def probe(self, where, targets, seconds=2.0):
@@ -199,11 +215,24 @@ def left_behind(name):
     for pid in filter(str.isdigit, os.listdir("/proc")):
         arguments = process_arguments(pid)
         if int(pid) != os.getpid() and process_state(pid) != "Z" and \
-                any(f"lab/{name}/" in argument for argument in arguments):
+                any(f"lab/{name}/" in a or a == name for a in arguments):
             left.append(f"process {pid}: {' '.join(arguments)}")
     for folder, folders, _ in os.walk("/sys/fs/cgroup"):
         left += [f"cgroup {folder}/{f}" for f in folders if name in f]
     return left
+
+
+def still_in_kernel(namespaces, programs):
+    """Which of a lab's kernel objects are there yet."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{pid}/ns/net").st_ino in namespaces:
+                found.append(f"process {pid} in a network namespace of the lab")
+    for number in programs:
+        if not run("bpftool", "prog", "show", "id", str(number), check=False).returncode:
+            found.append(f"program {number}")
+    return found
 
 
 def links():
