@@ -14,6 +14,9 @@
 
 #define STATE_VERSION 1
 #define NAME_MAX_LENGTH 40
+#define LOCK_TRY_NS (20 * 1000 * 1000)
+#define LOCK_QUIET_TRIES 25
+#define NODE_DIRECTORY_LENGTH 28
 
 int lab_name_check(const char *name, struct err *err)
 {
@@ -102,9 +105,16 @@ char *lab_pod_namespace_path(const struct lab *lab, const json_t *pod)
 		       : lab_path(lab, "ns/%s+%s", tree_namespace(pod), tree_name(pod));
 }
 
+/* Sockets lie in it, whose paths have at most 107 bytes: long names are cut and made unique. */
 char *lab_node_directory(const struct lab *lab, const char *node)
 {
-	return lab_path(lab, "nodes/%s", node);
+	json_t *text = json_string(node);
+	unsigned int hash = (unsigned int)tree_hash(text);
+
+	json_decref(text);
+	return strlen(node) <= NODE_DIRECTORY_LENGTH
+		       ? lab_path(lab, "nodes/%s", node)
+		       : lab_path(lab, "nodes/%.*s-%08x", NODE_DIRECTORY_LENGTH - 9, node, hash);
 }
 
 int lab_lock(const char *directory, int *ret_fd, struct err *err)
@@ -114,12 +124,12 @@ int lab_lock(const char *directory, int *ret_fd, struct err *err)
 
 	if (fd < 0)
 		return err_system(err, errno, "%s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
+	for (unsigned int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_system(err, errno, "%s", path);
+		if (tries == LOCK_QUIET_TRIES)
 			fprintf(stderr, "podwire lab: waiting for another command to finish\n");
-		while (flock(fd, LOCK_EX) < 0)
-			if (errno != EINTR)
-				return err_system(err, errno, "%s", path);
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_TRY_NS}, NULL);
 	}
 	*ret_fd = TAKE_FD(fd);
 	return 0;
@@ -222,7 +232,7 @@ static int lab_create(struct lab *lab, struct err *err)
 		return err_set(err, EEXIST,
 			"there is already a lab \"%s\"%s: change it with `podwire lab apply`, or "
 			"take it away with `podwire lab down --name %s` first",
-			lab->name, access(state, F_OK) == 0 ? "" : " (the rest of one)", lab->name);
+			lab->name, access(state, F_OK) == 0 ? "" : " (the rest of one, or one that is being made)", lab->name);
 	}
 	if (directories_make(lab, err) < 0 || lab_lock(lab->directory, &lab->lock, err) < 0)
 		return -err->code;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LABEL_VALUE_MAX 63
+
 const char *plan_pod_range(enum family family)
 {
 	return family == FAMILY_IPV4 ? "10.244.0.0/16" : "fd44::/48";
@@ -241,7 +243,8 @@ static int node_plan(struct lab *lab, const json_t *nodes, json_t *node, struct 
 			LAB_NODES_MAX);
 	if (subnet == 0)
 		subnet = subnet_of_number(&lab->settings, number);
-	tree_default_text(labels, "kubernetes.io/hostname", name);
+	if (strlen(name) <= LABEL_VALUE_MAX)
+		tree_default_text(labels, "kubernetes.io/hostname", name);
 	tree_default_text(labels, "kubernetes.io/os", "linux");
 	tree_default_text(labels, "kubernetes.io/arch", "amd64");
 	ranges_complete(lab, node, number);

@@ -139,8 +139,12 @@ int lab_up(const struct up *up, struct err *err)
 			up_child(lab, up, &before);
 		r = pid < 0 ? err_system(err, errno, "fork") : child_wait(pid, &signals, err);
 	}
-	if (r < 0 && r != -ENETUNREACH)
-		lab_directory_clear(lab->directory, &ignored);
+	if (r < 0 && r != -ENETUNREACH) {
+		/* The child's helpers share the lock: it is to be had again when all have ended. */
+		mem_close(&lab->lock);
+		if (lab_lock(lab->directory, &lab->lock, &ignored) == 0)
+			lab_directory_clear(lab->directory, &ignored);
+	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
 }
