@@ -43,10 +43,10 @@ def test_commands(name):
                                   timeout=300, env=environment, check=False)
             assert done.returncode == 0, f"{name}: {command}\n{done.stdout}{done.stderr}"
     finally:
-        for lab in os.listdir(LABS) if os.path.isdir(LABS) else []:
-            if not lab.startswith("t-"):
-                subprocess.run(["build/podwire", "lab", "down", "--name", lab], cwd=ROOT,
-                               capture_output=True, check=False)
+        used = {"default"} if any(" lab " in c and "--name" not in c for c in runnable(name)) else set()
+        for lab in used & set(os.listdir(LABS) if os.path.isdir(LABS) else []):
+            subprocess.run(["build/podwire", "lab", "down", "--name", lab], cwd=ROOT,
+                           capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody else's hands: what of ours is removed or altered comes back, and is counted."""
+import json
+import re
+import shutil
+
+import pytest
+from labs import run, wait_for
+
+PORT = 80
+SECONDS = 10  # within which everything is repaired
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    lab = make_lab("-n", "2", "--family", "dual")
+    lab.victim = lab.nodes()[0]
+    return lab
+
+
+def links(lab):
+    done = lab.exec(lab.victim, "ip", "-j", "link")
+    return {link["ifname"]: link for link in json.loads(done.stdout)}
+
+
+def pod_link(lab):
+    return next(name for name in sorted(links(lab)) if re.fullmatch("pw[0-9a-f]{12}", name))
+
+
+def repaired(lab):
+    return lab.query(lab.victim, "status")["repaired"]
+
+
+def tables(lab):
+    """Without the numbers of devices, which a device that was made anew has changed."""
+    return sorted(re.sub(r"dev \d+", "dev", row["row"])
+                  for row in lab.query(lab.victim, "tables")["rows"])
+
+
+def ruleset(lab):
+    return lab.exec(lab.victim, "nft", "list", "table", "inet", "podwire", check=False).stdout
+
+
+def filters(lab):
+    """Programs by block; the numbers of programs differ after a repair by pin."""
+    found = [lab.exec(lab.victim, "tc", "filter", "show", "block", block, check=False).stdout
+             for block in ("6083", "6084")]
+    return ["from_pod" in found[0], "to_pod" in found[1]]
+
+
+def qdisc(lab):
+    done = lab.exec(lab.victim, "tc", "qdisc", "show", "dev", pod_link(lab))
+    return re.findall(r"(?:in|e)gress_block \d+", done.stdout)
+
+
+def sysctls(lab):
+    keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.pw-tunnel.rp_filter"]
+    return lab.exec(lab.victim, "sysctl", *keys, check=False).stdout
+
+
+def state(lab):
+    link = links(lab)
+    pod = link[pod_link(lab)]
+    return (tables(lab), ruleset(lab), filters(lab), qdisc(lab), sysctls(lab),
+            pod["address"], "UP" in pod["flags"], "pw-tunnel" in link, "pw-anchor" in link)
+
+
+TAMPERING = {
+    "filter of a pod": "tc qdisc del dev {link} clsact",
+    "program of all pods": "tc filter del block 6083 ingress",
+    "another program": "tc filter del block 6084 ingress",
+    "state of a link": "ip link set {link} down",
+    "MAC of a link": "ip link set {link} address 02:00:00:00:00:01",
+    "all routes": "sh -c 'ip route flush proto 83; ip -6 route flush proto 83'",
+    "one route altered": "ip route replace {range} dev lo proto 83",
+    "neighbors": "ip neigh flush dev {link} nud permanent",
+    "tunnel": "ip link del pw-tunnel",
+    "tunnel down": "ip link set pw-tunnel down",
+    "anchor": "ip link del pw-anchor",
+    "nft table": "nft delete table inet podwire",
+    "nft rules": "nft flush table inet podwire",
+    "forwarding": "sysctl -qw net.ipv4.ip_forward=0",
+    "forwarding of IPv6": "sysctl -qw net.ipv6.conf.all.forwarding=0",
+    "reverse-path filter": "sysctl -qw net.ipv4.conf.pw-tunnel.rp_filter=1",
+}
+
+
+def other_range(lab):
+    """The IPv4 pod range of the other node."""
+    node = next(n for n in lab.get("nodes") if n["metadata"]["name"] != lab.victim)
+    return next(r for r in node["spec"]["podCIDRs"] if ":" not in r)
+
+
+def all_reach(lab):
+    """From a pod of the victim to every pod, in both families."""
+    pods = lab.pods()
+    where = next(key for key, pod in sorted(pods.items()) if pod["node"] == lab.victim)
+    targets = [["tcp", address, PORT] for pod in pods.values() for address in pod["addresses"]
+               if not pod["host"]]
+    return all("error" not in reply for reply in lab.probe(where, targets))
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_command(lab, what):
+    before, count = state(lab), repaired(lab)
+    assert all_reach(lab)
+    lab.exec(lab.victim, "sh", "-c", TAMPERING[what].format(
+        link=pod_link(lab), range=other_range(lab)))
+    wait_for(lambda: state(lab) == before, f"{what}: as it was", SECONDS)
+    wait_for(lambda: not lab.query(lab.victim, "diff"), "no difference is left", SECONDS)
+    assert all_reach(lab)
+    if what not in ("nft rules", "reverse-path filter"):  # put back without being told apart
+        wait_for(lambda: repaired(lab) > count, f"{what}: is counted", SECONDS)
+
+
+@pytest.mark.parametrize("table", ["pw_node", "pw_range", "pw_pod"])
+def test_rows(lab, table):
+    """A row that somebody removed or added in a pinned table."""
+    if not shutil.which("bpftool", path="/usr/sbin:/sbin:/usr/bin"):
+        pytest.skip("bpftool is not installed")
+    before = state(lab)
+    path = run("sh", "-c", f"echo {lab.run_directory(lab.victim)}/bpf/*/{table}").stdout.strip()
+    dump = json.loads(run("/usr/sbin/bpftool", "-j", "map", "dump", "pinned", path).stdout)
+    key = dump[0]["key"]
+    run("/usr/sbin/bpftool", "map", "delete", "pinned", path, "key", *key)
+    wait_for(lambda: state(lab) == before, f"{table}: the row is back", SECONDS)
+    other = ["0x01" if byte == "0x00" else byte for byte in key]
+    run("/usr/sbin/bpftool", "map", "update", "pinned", path, "key", *other, "value",
+        *dump[0]["value"])
+    wait_for(lambda: state(lab) == before, f"{table}: the foreign row has gone", SECONDS)
+    assert all_reach(lab)
+
+
+def test_pins(lab):
+    """A link whose pin is gone is gone itself; another takes its place."""
+    run("sh", "-c", f"rm {lab.run_directory(lab.victim)}/bpf/links/from_*")
+    wait_for(lambda: len(run("ls", f"{lab.run_directory(lab.victim)}/bpf/links").stdout.split())
+             == 3, "all links are pinned again", SECONDS)
+    assert all_reach(lab)
+
+
+def test_quiet(lab):
+    """Where nobody tampers nothing is repaired, however often everything is compared."""
+    count = repaired(lab)
+    compared = lab.query(lab.victim, "status")["reconciled"]
+    wait_for(lambda: lab.query(lab.victim, "status")["reconciled"] > compared + 1,
+             "everything was compared twice", 15)
+    assert repaired(lab) == count
