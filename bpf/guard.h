@@ -71,7 +71,6 @@ static __always_inline enum verdict guard_from_wire(
 {
 	const struct node_row *row;
 
-	/* What has no address yet speaks by multicast or broadcast, which does not come here. */
 	if (addr_is_local_only(&p->target) || addr_is_local_only(&p->source))
 		return VERDICT_DROP_LOOPBACK;
 	if (range_has(&now->own[SETTINGS_IPV4], &p->source) ||

@@ -253,6 +253,12 @@ static __always_inline bool addr_is_local_only(const struct addr *a)
 	return a->halves[0] == 0 && a->words[2] == 0 && (a->words[3] & ~bpf_htonl(1)) == 0;
 }
 
+/* 0.0.0.0, :: */
+static __always_inline bool addr_is_unspecified(const struct addr *a)
+{
+	return a->words[3] == 0 && (addr_is_v4(a) || (a->halves[0] == 0 && a->words[2] == 0));
+}
+
 /* 224.0.0.0/3, which holds the limited broadcast, and ff00::/8 */
 static __always_inline bool addr_is_to_many(const struct addr *a)
 {

@@ -34,22 +34,51 @@ static __always_inline enum verdict from_wire_to_own(
 	return answer_nobody_back(p);
 }
 
+/*
+ * A tag of VLAN 0 bears a priority and names no VLAN: the stack takes it off, however many there
+ * are, and reads on behind our back. So we take it off first. A frame with more than this is nobody's.
+ */
+#define FROM_WIRE_TAGS_MAX 3
+
+static __always_inline bool from_wire_has_priority_tag(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && !(skb->vlan_tci & 0x0fff);
+}
+
+static __always_inline void from_wire_untag(struct __sk_buff *skb)
+{
+	int i;
+
+	for (i = 0; i < FROM_WIRE_TAGS_MAX && from_wire_has_priority_tag(skb); i++)
+		if (bpf_skb_vlan_pop(skb) < 0)
+			return;
+}
+
 static __always_inline enum verdict from_wire_steps(struct packet *p, struct __sk_buff *skb)
 {
 	const struct settings_row *now = settings();
-	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_WIRE);
+	enum verdict verdict, parsed = packet_parse(p, skb, HOOK_FROM_WIRE);
 
+	if (from_wire_has_priority_tag(skb))
+		return VERDICT_DROP_MALFORMED;
 	/*
 	 * The node's stack judges what is not IP or not whole, and drops what a switch has flooded
 	 * here for somebody else's MAC; to us a copy of that would look like a packet for a pod.
 	 */
-	if (!now || !now->ready || verdict != VERDICT_NEXT || skb->pkt_type != PACKET_HOST)
+	if (!now || !now->ready || !p->family || skb->pkt_type == PACKET_OTHERHOST)
 		return VERDICT_ACCEPT;
+	/* What has no address yet asks for one by broadcast or multicast. */
+	if (skb->pkt_type != PACKET_HOST && addr_is_unspecified(&p->source))
+		return VERDICT_ACCEPT;
+	/* What is strange further on has addresses all the same, and the stack might forward it. */
 	verdict = guard_from_wire(p, now);
 	if (verdict != VERDICT_NEXT)
 		return verdict;
-	if (!range_in_own(now, &p->target))
+	/* The stack forwards no frame that was for many, whatever address is in it. */
+	if (skb->pkt_type != PACKET_HOST || !range_in_own(now, &p->target))
 		return VERDICT_ACCEPT;
+	if (parsed != VERDICT_NEXT)
+		return parsed;
 	verdict = flow_fragment(p);
 	return verdict == VERDICT_NEXT ? from_wire_to_own(p, now) : verdict;
 }
@@ -58,7 +87,10 @@ SEC("tc")
 int from_wire(struct __sk_buff *skb)
 {
 	struct packet p;
-	enum verdict verdict = from_wire_steps(&p, skb);
+	enum verdict verdict;
 
+	if (packet_l2)
+		from_wire_untag(skb);
+	verdict = from_wire_steps(&p, skb);
 	return packet_end(&p, verdict);
 }

@@ -303,6 +303,7 @@ size_t frame_build(const struct frame_spec *spec, const struct frame_ends *ends,
 	memcpy(ethernet->ether_dhost, ends->target_mac, FRAME_MAC_SIZE);
 	ethernet->ether_shost[FRAME_MAC_SIZE - 1] ^= spec->foreign_mac ? 0x55 : 0;
 	ethernet->ether_dhost[FRAME_MAC_SIZE - 1] ^= spec->not_for_us ? 0x55 : 0;
+	ethernet->ether_dhost[0] |= spec->for_many ? 1 : 0;
 	if (spec->kind == FRAME_ARP) {
 		type = ETHERTYPE_ARP;
 		length += write_arp(ends, frame + length);
