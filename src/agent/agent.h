@@ -37,7 +37,10 @@ struct agent {
 	struct facts facts;
 	struct problems problems; /* of the last reconcile */
 	struct control *control;
-	struct loop_timer retry, settle;
+	struct loop_timer retry, settle, repair;
+	bool repair_soon; /* a comparison is due because something has changed */
+	int monitor; /* -1: not listening */
+	uint32_t nft_generation; /* of the ruleset as we left it */
 	struct loop_timer bury; /* deletes the links of removed pods in groups */
 	unsigned int dying_group; /* the group that links of removed pods are put into */
 	unsigned int dying_count; /* how many are in it */
@@ -46,10 +49,12 @@ struct agent {
 	int ready_fd; /* -1: nobody waits, or told already */
 	bool ready;
 	uint64_t started_ns;
-	unsigned long reconciled, changed; /* how often, and how many rows in all */
+	unsigned long reconciled, changed; /* how often; how many rows, links, filters in all */
+	unsigned long repaired; /* things of ours that somebody else had changed */
+	uint64_t compared_ns; /* when everything was last compared */
 	char last_error[ERR_TEXT_SIZE]; /* of reconcile; empty: none */
 };
 
 /* Descriptors that the loop waits for. */
 enum agent_ref { AGENT_REF_LISTEN, AGENT_REF_CONNECTION, AGENT_REF_OBJECTS, AGENT_REF_HELPER,
-	AGENT_REF_MAX };
+	AGENT_REF_MONITOR, AGENT_REF_MAX };

@@ -21,6 +21,10 @@ static const char *const cni_commands[] = {[CNI_ADD] = "ADD", [CNI_DEL] = "DEL",
 	[CNI_CHECK] = "CHECK", [CNI_STATUS] = "STATUS", [CNI_GC] = "GC"};
 _Static_assert(ARRAY_SIZE(cni_commands) == CNI_COMMAND_MAX, "a name for each command");
 
+/* The first version that has the command. */
+static const enum cni_version cni_since[CNI_COMMAND_MAX] = {[CNI_CHECK] = CNI_VERSION_0_4_0,
+	[CNI_STATUS] = CNI_VERSION_1_1_0, [CNI_GC] = CNI_VERSION_1_1_0};
+
 static int cni_fail(struct cni_error *error, enum cni_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -83,7 +87,14 @@ static int cni_read_config(
 		return cni_fail(error, CNI_DECODE,
 			"the network configuration on standard input is %s; use an object",
 			json_type_name(request->config));
-	return cni_read_version(request, error);
+	if (cni_read_version(request, error) < 0 && request->command != CNI_DEL)
+		return -EINVAL;
+	if (request->version < cni_since[request->command])
+		return cni_fail(error, CNI_INCOMPATIBLE_VERSION,
+			"cniVersion: \"%s\" has no %s; use \"%s\" or newer",
+			cni_versions[request->version], cni_commands[request->command],
+			cni_versions[cni_since[request->command]]);
+	return 0;
 }
 
 struct cni_argument {
@@ -100,6 +111,8 @@ static int cni_read_arguments(
 		{"K8S_POD_NAMESPACE=", request->pod_namespace, sizeof(request->pod_namespace)},
 		{"K8S_POD_NAME=", request->pod_name, sizeof(request->pod_name)},
 		{"K8S_POD_UID=", request->pod_uid, sizeof(request->pod_uid)},
+		{"IP=", request->ip, sizeof(request->ip)},
+		{"MAC=", request->mac, sizeof(request->mac)},
 	};
 
 	while (*text) {
@@ -144,7 +157,7 @@ int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct
 		return -EINVAL;
 	}
 	r = cni_read_arguments(arguments, &request, error);
-	if (r < 0)
+	if (r < 0 && request.command != CNI_DEL)
 		return r;
 	*ret_request = request;
 	request.config = NULL;
@@ -177,36 +190,98 @@ static json_t *cni_interface_tree(
 	return tree;
 }
 
-static json_t *cni_address_tree(const struct cni_request *request, const struct addr *addr)
+static json_t *cni_address_tree(
+	const struct cni_request *request, const struct addr *addr, size_t interface)
 {
 	bool v4 = addr_family(addr) == FAMILY_IPV4;
 	char text[ADDR_TEXT_SIZE];
 	json_t *tree = json_pack("{s:o, s:s, s:i}", "address",
 		json_sprintf("%s/%d", addr_format(addr, text), v4 ? 32 : 128), "gateway",
-		v4 ? cni_gateway_ipv4 : cni_gateway_ipv6, "interface", 1);
+		v4 ? cni_gateway_ipv4 : cni_gateway_ipv6, "interface", (int)interface);
 
 	if (request->version < CNI_VERSION_1_0_0)
 		json_object_set_new(tree, "version", json_string(v4 ? "4" : "6"));
 	return tree;
 }
 
+static json_t *cni_route_tree(
+	const struct cni_request *request, const struct cni_result *result, enum family family)
+{
+	bool v4 = family == FAMILY_IPV4;
+	json_t *tree = json_pack("{s:s, s:s}", "dst", v4 ? "0.0.0.0/0" : "::/0", "gw",
+		v4 ? cni_gateway_ipv4 : cni_gateway_ipv6);
+
+	if (result->metric[family] && request->version >= CNI_VERSION_1_1_0)
+		json_object_set_new(
+			tree, "priority", json_integer((json_int_t)result->metric[family]));
+	return tree;
+}
+
+/* A list of the previous result, to append to. */
+static json_t *cni_list_of(const struct cni_result *result, const char *key)
+{
+	json_t *list = json_deep_copy(json_object_get(result->previous, key));
+
+	return list ? list : json_array();
+}
+
 static json_t *cni_result_tree(const struct cni_request *request, const struct cni_result *result)
 {
-	json_t *interfaces = json_array(), *ips = json_array(), *routes = json_array();
+	json_t *interfaces = cni_list_of(result, "interfaces"), *ips = cni_list_of(result, "ips"),
+	       *routes = cni_list_of(result, "routes"),
+	       *dns = json_deep_copy(json_object_get(result->previous, "dns"));
+	size_t inside = json_array_size(interfaces) + 1; /* the pod's side is our second one */
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(result->interface); i++)
 		json_array_append_new(
 			interfaces, cni_interface_tree(request, &result->interface[i]));
 	for (unsigned int i = 0; i < result->address_count; i++) {
-		bool v4 = addr_family(&result->address[i]) == FAMILY_IPV4;
+		const struct addr *addr = &result->address[i];
 
-		json_array_append_new(ips, cni_address_tree(request, &result->address[i]));
-		json_array_append_new(routes,
-			json_pack("{s:s, s:s}", "dst", v4 ? "0.0.0.0/0" : "::/0", "gw",
-				v4 ? cni_gateway_ipv4 : cni_gateway_ipv6));
+		json_array_append_new(ips, cni_address_tree(request, addr, inside));
+		json_array_append_new(routes, cni_route_tree(request, result, addr_family(addr)));
 	}
-	return json_pack("{s:s, s:o, s:o, s:o, s:{}}", "cniVersion", cni_versions[request->version],
-		"interfaces", interfaces, "ips", ips, "routes", routes, "dns");
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "cniVersion", cni_versions[request->version],
+		"interfaces", interfaces, "ips", ips, "routes", routes, "dns",
+		dns ? dns : json_object());
+}
+
+static int cni_check_lists(const json_t *previous, struct cni_error *error)
+{
+	static const char *const lists[] = {"interfaces", "ips", "routes"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		const json_t *list = json_object_get(previous, lists[i]);
+
+		if (list && !json_is_array(list) && !json_is_null(list))
+			return cni_fail(error, CNI_INVALID_CONFIG, "prevResult.%s: is %s; use a list",
+				lists[i], json_type_name(list));
+	}
+	return 0;
+}
+
+int cni_previous_read(const struct cni_request *request, const json_t **ret_previous,
+	struct cni_error *error)
+{
+	const json_t *previous = json_object_get(request->config, "prevResult");
+	const char *version;
+
+	if (!previous || json_is_null(previous)) {
+		*ret_previous = NULL;
+		return 0;
+	}
+	if (!json_is_object(previous))
+		return cni_fail(error, CNI_INVALID_CONFIG, "prevResult: is %s; use an object",
+			json_type_name(previous));
+	version = json_string_value(json_object_get(previous, "cniVersion"));
+	if (version && strcmp(version, cni_versions[request->version]) != 0)
+		return cni_fail(error, CNI_INVALID_CONFIG,
+			"prevResult.cniVersion: \"%.20s\" is not that of the request, \"%s\"", version,
+			cni_versions[request->version]);
+	if (cni_check_lists(previous, error) < 0)
+		return -EINVAL;
+	*ret_previous = previous;
+	return 0;
 }
 
 void cni_reply_result(

@@ -24,6 +24,7 @@ enum cni_code {
 	CNI_TRY_AGAIN = 11,
 	CNI_PLUGIN_UNAVAILABLE = 50,
 	CNI_ATTACHED_ALREADY = 100,
+	CNI_NOT_AS_ADDED = 101, /* CHECK: what ADD has made is missing or has been changed */
 };
 
 enum cni_version {
@@ -41,7 +42,8 @@ struct cni_request {
 	enum cni_version version;
 	const char *container, *netns, *ifname; /* borrowed from the request's tree */
 	json_t *config; /* owned */
-	char pod_namespace[256], pod_name[256], pod_uid[64]; /* of CNI_ARGS; empty: not given */
+	/* Of CNI_ARGS; empty: not given. */
+	char pod_namespace[256], pod_name[256], pod_uid[64], ip[128], mac[32];
 };
 
 struct cni_error {
@@ -49,7 +51,10 @@ struct cni_error {
 	struct err reason;
 };
 
-/* -EINVAL with *error filled. `parameters` outlives the request. */
+/*
+ * -EINVAL with *error filled. `parameters` outlives the request. DEL is read as generously as can
+ * be: whatever a runtime still knows of an attachment must be enough to remove it.
+ */
 int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct cni_error *error);
 void cni_request_clear(struct cni_request *request);
 
@@ -64,7 +69,16 @@ struct cni_result {
 	struct cni_interface interface[2]; /* the node's side, the pod's side */
 	const struct addr *address;
 	unsigned int address_count;
+	unsigned int metric[FAMILY_MAX]; /* of the default routes; 0: the kernel's */
+	const json_t *previous; /* what earlier plugins of the chain have made, passed on; or NULL */
 };
+
+/*
+ * The result of the plugins before this one: prevResult. *ret_previous is borrowed, NULL where
+ * there is none. -EINVAL where it is none that can be passed on.
+ */
+int cni_previous_read(const struct cni_request *request, const json_t **ret_previous,
+	struct cni_error *error);
 
 /* A reply of the plugin's protocol, whole. */
 void cni_reply_result(

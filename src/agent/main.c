@@ -10,6 +10,7 @@
 #include "agent/place.h"
 #include "agent/pods.h"
 #include "agent/reconcile.h"
+#include "agent/repair.h"
 #include "agent/status.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -60,6 +61,7 @@ static const loop_function agent_functions[AGENT_REF_MAX] = {
 	[AGENT_REF_CONNECTION] = control_event,
 	[AGENT_REF_OBJECTS] = agent_objects_event,
 	[AGENT_REF_HELPER] = bury_event,
+	[AGENT_REF_MONITOR] = repair_event,
 };
 
 static void agent_read_objects(struct loop *loop, struct loop_timer *timer)
@@ -228,7 +230,9 @@ static int agent_run(struct agent *agent, struct err *err)
 	pods_forget_gone(agent);
 	bury_orphans(agent);
 	reconcile(agent);
-	r = loop_run(agent->loop, err);
+	r = repair_start(agent, err);
+	if (r == 0)
+		r = loop_run(agent->loop, err);
 	bury_finish(agent);
 	return r;
 }
@@ -236,6 +240,7 @@ static int agent_run(struct agent *agent, struct err *err)
 static void agent_close(struct agent *agent)
 {
 	control_close(&agent->control);
+	repair_stop(agent);
 	objects_close(&agent->objects);
 	attachments_clear(&agent->attachments);
 	problems_clear(&agent->problems);
@@ -251,7 +256,7 @@ static void agent_close(struct agent *agent)
 static void agent_init(struct agent *agent, const struct agent_options *options)
 {
 	*agent = (struct agent){
-		.objects.inotify = -1, .helper = HELPER_NONE, .lock = -1, .ready_fd = options->ready_fd};
+		.objects.inotify = -1, .helper = HELPER_NONE, .lock = -1, .monitor = -1, .ready_fd = options->ready_fd};
 	agent->tables.count = agent->tables.drop = agent->tables.flow = -1;
 	for (int i = 0; i < TABLE_MAX; i++)
 		agent->tables.fd[i] = -1;

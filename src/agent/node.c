@@ -193,6 +193,7 @@ static int node_make_tunnel(struct agent *agent, struct err *err)
 	if (r < 0 && r != -ENODEV)
 		return r;
 	if (r < 0 || !tunnel_is_ours(agent, &link)) {
+		agent->changed++;
 		r = tunnel_make(agent, err);
 		if (r == 0)
 			r = link_find(agent->netlink, NODE_TUNNEL_LINK, &link, err);
@@ -226,6 +227,7 @@ static int node_make_anchor(struct agent *agent, struct err *err)
 	int r = link_find(agent->netlink, NODE_ANCHOR_LINK, &link, err);
 
 	if (r == -ENODEV) {
+		agent->changed++;
 		link_add_veth(&batch, &veth);
 		r = netlink_commit(agent->netlink, &batch, err);
 		netlink_batch_clear(&batch);
@@ -239,14 +241,26 @@ static int node_make_anchor(struct agent *agent, struct err *err)
 	return netlink_commit(agent->netlink, &batch, err);
 }
 
+/* Puts the program on the block unless it sits there already. */
+static void block_keep_program(struct agent *agent, struct netlink_batch *batch, uint32_t block,
+	enum program program)
+{
+	struct block_program found;
+
+	if (block_find_program(agent->netlink, block, &found, NULL) == 0 &&
+		found.id == programs_id(agent->programs, program))
+		return;
+	block_set_program(batch, block, programs_fd(agent->programs, program),
+		program_name(program));
+	agent->changed++;
+}
+
 static int node_set_programs(struct agent *agent, struct err *err)
 {
 	_netlink_batch_ struct netlink_batch batch = {0};
 
-	block_set_program(&batch, NODE_INGRESS_BLOCK,
-		programs_fd(agent->programs, PROGRAM_FROM_POD), program_name(PROGRAM_FROM_POD));
-	block_set_program(&batch, NODE_EGRESS_BLOCK, programs_fd(agent->programs, PROGRAM_TO_POD),
-		program_name(PROGRAM_TO_POD));
+	block_keep_program(agent, &batch, NODE_INGRESS_BLOCK, PROGRAM_FROM_POD);
+	block_keep_program(agent, &batch, NODE_EGRESS_BLOCK, PROGRAM_TO_POD);
 	return netlink_commit(agent->netlink, &batch, err);
 }
 
@@ -303,6 +317,7 @@ int node_masquerade(struct agent *agent, struct err *err)
 {
 	const struct settings *s = &agent->settings;
 	_text_ struct text rules = {0};
+	int r;
 
 	text_append(&rules, "add table inet podwire\nflush table inet podwire\n"
 			    "table inet podwire {\n");
@@ -319,5 +334,6 @@ int node_masquerade(struct agent *agent, struct err *err)
 		" meta mark & %#x == %#x masquerade\n}\n}\n",
 		s->mark_mask, s->mark, s->masquerade_first, s->masquerade_last, s->mark_mask,
 		s->mark);
-	return nft_apply(text_string(&rules), err);
+	r = nft_apply(text_string(&rules), err);
+	return r < 0 ? r : nft_generation(&agent->nft_generation, err);
 }

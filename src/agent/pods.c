@@ -111,27 +111,6 @@ void pods_make_pools(struct agent *agent)
 		pods_hold_addresses(agent);
 }
 
-void pods_forget_gone(struct agent *agent)
-{
-	for (size_t i = agent->attachments.count; i-- > 0;) {
-		struct attachment *a = &agent->attachments.item[i];
-		struct link_info link;
-
-		if (link_find(agent->netlink, a->link, &link, NULL) == 0 &&
-			link.ifindex == a->ifindex)
-			continue;
-		log_info("attachment %s:%s of %s/%s has gone with its namespace", a->container,
-			a->ifname, a->pod_namespace, a->pod_name);
-		attachments_remove(&agent->attachments, agent->attachments_directory, a);
-	}
-}
-
-static int pods_fail(struct cni_error *error, enum cni_code code, int r)
-{
-	error->code = code;
-	return r;
-}
-
 static void pods_release_addresses(struct agent *agent, const struct attachment *a)
 {
 	for (__u32 i = 0; i < a->address_count; i++) {
@@ -140,6 +119,55 @@ static void pods_release_addresses(struct agent *agent, const struct attachment 
 		if (pool)
 			pool_release(pool, clock_monotonic_ms(), &a->addresses[i], NULL);
 	}
+}
+
+struct pods_presence {
+	const struct attachments *attachments;
+	bool *present;
+};
+
+/* A link that was renamed is still the pod's; one of another MAC and name has taken the number. */
+static int pods_see_link(const struct link_info *link, void *context)
+{
+	struct pods_presence *presence = context;
+
+	for (size_t i = 0; i < presence->attachments->count; i++) {
+		const struct attachment *a = &presence->attachments->item[i];
+
+		if (a->ifindex == link->ifindex &&
+			(memcmp(a->host_mac, link->mac, sizeof(link->mac)) == 0 ||
+				strcmp(a->link, link->name) == 0))
+			presence->present[i] = true;
+	}
+	return 0;
+}
+
+void pods_forget_gone(struct agent *agent)
+{
+	_free_ bool *present = mem_new(agent->attachments.count, sizeof(bool));
+	struct pods_presence presence = {&agent->attachments, present};
+	struct err err;
+
+	if (link_dump(agent->netlink, pods_see_link, &presence, &err) < 0) {
+		log_error("looking for links that have gone: %s", err.text);
+		return;
+	}
+	for (size_t i = agent->attachments.count; i-- > 0;) {
+		struct attachment *a = &agent->attachments.item[i];
+
+		if (present[i])
+			continue;
+		log_info("attachment %s:%s of %s/%s has gone with its namespace", a->container,
+			a->ifname, a->pod_namespace, a->pod_name);
+		pods_release_addresses(agent, a);
+		attachments_remove(&agent->attachments, agent->attachments_directory, a);
+	}
+}
+
+static int pods_fail(struct cni_error *error, enum cni_code code, int r)
+{
+	error->code = code;
+	return r;
 }
 
 static int pods_take_addresses(

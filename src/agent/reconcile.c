@@ -188,7 +188,7 @@ int reconcile_held(struct agent *agent, struct rows *rows, struct err *err)
 
 	if (r == 0)
 		r = address_dump(agent->netlink, agent->facts.tunnel_ifindex, held_address, &held, err);
-	if (r == 0)
+	if (r == 0 || r == -ENODEV) /* somebody has removed the tunnel: it has no addresses */
 		r = route_dump(agent->netlink, ROUTE_TABLE_MAIN, ROUTE_PROTOCOL, held_route, &held,
 			err);
 	if (r == 0)

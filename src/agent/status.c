@@ -111,6 +111,7 @@ void status_run(void *context, struct control_request *request, struct text *rep
 		text_string(&capabilities), "uptimeSeconds",
 		(json_int_t)((clock_monotonic_ns() - agent->started_ns) / CLOCK_NS_PER_S),
 		"reconciled", (json_int_t)agent->reconciled, "podMTU", (int)agent->facts.pod_mtu);
+	json_object_set_new(tree, "repaired", json_integer((json_int_t)agent->repaired));
 	json_object_set_new(tree, "devices", status_devices(agent));
 	json_object_set_new(tree, "pools", status_pools(agent));
 	json_object_set_new(tree, "objects", status_objects(agent));

@@ -140,6 +140,9 @@ static void status_print_lines(json_t *status)
 			json_integer_value(json_object_get(value, "used")),
 			json_integer_value(json_object_get(value, "resting")),
 			json_integer_value(json_object_get(value, "free")));
+	if (json_integer_value(json_object_get(status, "repaired")))
+		printf("repaired   %lld things that somebody else had changed\n",
+			json_integer_value(json_object_get(status, "repaired")));
 	status_print_list(json_object_get(status, "problems"), "problems", "object");
 	status_print_list(json_object_get(status, "refused"), "refused", "");
 	status_print_list(json_object_get(status, "ignored"), "ignored", "");

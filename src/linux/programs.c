@@ -50,6 +50,16 @@ int programs_fd(const struct programs *programs, enum program program)
 	return programs->fd[program];
 }
 
+unsigned int programs_id(const struct programs *programs, enum program program)
+{
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(programs->fd[program], &info, &size) < 0)
+		return 0;
+	return info.id;
+}
+
 const char *programs_table_directory(const char *directory)
 {
 	static char path[PATH_MAX];

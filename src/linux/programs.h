@@ -38,6 +38,8 @@ int programs_load(
 	const struct programs_options *options, struct programs **ret_programs, struct err *err);
 void programs_free(struct programs **programs);
 int programs_fd(const struct programs *programs, enum program program);
+/* As the kernel numbers programs; 0 where it will not say. */
+unsigned int programs_id(const struct programs *programs, enum program program);
 const char *program_name(enum program program);
 
 /*

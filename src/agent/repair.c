@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/repair.h"
+
+#include "agent/node.h"
+#include "agent/pods.h"
+#include "agent/reconcile.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "linux/link.h"
+#include "linux/monitor.h"
+#include "linux/nft.h"
+#include "linux/qdisc.h"
+#include "linux/sysctl.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What the kernel has of each attachment, by its place in the list. */
+struct repair {
+	struct agent *agent;
+	struct netlink_batch batch;
+	bool *has_filters;
+	unsigned long count;
+};
+
+static void repair_say(struct repair *repair, const char *what, const char *name)
+{
+	log_warning("repaired: %s of %s was changed by somebody else", what, name);
+	repair->count++;
+}
+
+static int repair_link(const struct link_info *link, void *context)
+{
+	struct repair *repair = context;
+	const struct attachments *attachments = &repair->agent->attachments;
+
+	for (size_t i = 0; i < attachments->count; i++) {
+		const struct attachment *a = &attachments->item[i];
+
+		if (a->ifindex != link->ifindex)
+			continue;
+		if (!link->up) {
+			link_set_up(&repair->batch, link->ifindex, true);
+			repair_say(repair, "the state", a->link);
+		}
+		if (memcmp(link->mac, a->host_mac, sizeof(link->mac)) != 0) {
+			link_set_mac(&repair->batch, link->ifindex, a->host_mac);
+			repair_say(repair, "the MAC", a->link);
+		}
+	}
+	return 0;
+}
+
+static int repair_see_filters(const struct clsact *clsact, void *context)
+{
+	struct repair *repair = context;
+	const struct attachments *attachments = &repair->agent->attachments;
+
+	for (size_t i = 0; i < attachments->count; i++)
+		if (attachments->item[i].ifindex == clsact->ifindex)
+			repair->has_filters[i] = clsact->ingress_block == NODE_INGRESS_BLOCK &&
+						 clsact->egress_block == NODE_EGRESS_BLOCK;
+	return 0;
+}
+
+static void repair_filters(struct repair *repair)
+{
+	const struct attachments *attachments = &repair->agent->attachments;
+
+	for (size_t i = 0; i < attachments->count; i++) {
+		if (repair->has_filters[i])
+			continue;
+		qdisc_delete_clsact(&repair->batch, attachments->item[i].ifindex);
+		qdisc_add_clsact(&repair->batch, attachments->item[i].ifindex,
+			NODE_INGRESS_BLOCK, NODE_EGRESS_BLOCK);
+		repair_say(repair, "the filter", attachments->item[i].link);
+	}
+}
+
+static int repair_pods(struct repair *repair, struct err *err)
+{
+	struct agent *agent = repair->agent;
+	int r;
+
+	pods_forget_gone(agent);
+	repair->has_filters = mem_new(agent->attachments.count, sizeof(bool));
+	r = link_dump(agent->netlink, repair_link, repair, err);
+	if (r == 0)
+		r = qdisc_dump_clsact(agent->netlink, repair_see_filters, repair, err);
+	if (r == 0) {
+		repair_filters(repair);
+		r = netlink_commit(agent->netlink, &repair->batch, err);
+	}
+	netlink_batch_clear(&repair->batch);
+	mem_free_pointer(&repair->has_filters);
+	return r;
+}
+
+static int repair_forwarding(struct repair *repair, struct err *err)
+{
+	static const char *const keys[] = {"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		char found[SYSCTL_VALUE_SIZE] = "1";
+		int r = sysctl_set(keys[i], "1", found, err);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0 && strcmp(found, "1") != 0)
+			repair_say(repair, "the value", keys[i]);
+	}
+	return 0;
+}
+
+/* Ours is written anew whenever anybody has changed any; it is one transaction, without a gap. */
+static int repair_masquerading(struct repair *repair, struct err *err)
+{
+	struct agent *agent = repair->agent;
+	bool exists = true;
+	uint32_t now;
+	int r = nft_generation(&now, err);
+
+	if (r < 0 || now == agent->nft_generation)
+		return r;
+	r = nft_table_exists("inet", "podwire", &exists, err);
+	if (r == 0 && !exists)
+		repair_say(repair, "the table podwire", "nft");
+	return r < 0 ? r : node_masquerade(agent, err);
+}
+
+static void repair_all(struct agent *agent)
+{
+	struct repair repair = {.agent = agent};
+	unsigned long changed;
+	struct err err = {0};
+
+	if (repair_pods(&repair, &err) < 0 || repair_forwarding(&repair, &err) < 0 ||
+		repair_masquerading(&repair, &err) < 0)
+		log_error("repairing: %s", err.text);
+	changed = agent->changed;
+	reconcile(agent);
+	if (agent->changed != changed)
+		log_warning("repaired: %lu rows, links or filters of ours were changed by somebody "
+			    "else",
+			agent->changed - changed);
+	repair.count += agent->changed - changed;
+	agent->repaired += repair.count;
+	agent->compared_ns = clock_monotonic_ns();
+}
+
+static void repair_due(struct loop *loop, struct loop_timer *timer)
+{
+	struct agent *agent = timer->data;
+
+	agent->repair_soon = false;
+	repair_all(agent);
+	loop_timer_set_in(loop, timer, REPAIR_INTERVAL_MS);
+}
+
+void repair_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
+{
+	struct agent *agent = ref->data;
+	uint64_t soon = clock_monotonic_ns() + REPAIR_SOON_MS * CLOCK_NS_PER_MS;
+	uint64_t gap = agent->compared_ns + REPAIR_GAP_MS * CLOCK_NS_PER_MS;
+
+	(void)events;
+	monitor_drain(ref->fd);
+	if (agent->repair_soon)
+		return; /* changes without end must not put it off without end */
+	agent->repair_soon = true;
+	loop_timer_set(loop, &agent->repair, soon > gap ? soon : gap);
+}
+
+int repair_start(struct agent *agent, struct err *err)
+{
+	int r = monitor_open(&agent->monitor, err);
+
+	if (r == 0)
+		r = loop_add(agent->loop, AGENT_REF_MONITOR, agent->monitor, agent, EPOLLIN, err);
+	if (r < 0)
+		return r;
+	agent->repair = (struct loop_timer){.function = repair_due, .data = agent};
+	loop_timer_set_in(agent->loop, &agent->repair, REPAIR_INTERVAL_MS);
+	return 0;
+}
+
+void repair_stop(struct agent *agent)
+{
+	mem_close(&agent->monitor);
+}
