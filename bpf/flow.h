@@ -132,16 +132,6 @@ static __always_inline bool flow_key_of_quoted(const struct packet *p, struct fl
 	return addr_equal(&key->pod, &p->source);
 }
 
-static __always_inline bool packet_is_icmp_error(const struct packet *p)
-{
-	if (p->fragment == FRAGMENT_LATER)
-		return false;
-	if (p->family == 4)
-		return p->protocol == IPPROTO_ICMP &&
-		       (p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12);
-	return p->protocol == IPPROTO_ICMPV6 && p->icmp_type < 128;
-}
-
 static __always_inline bool packet_is_icmp_reply(const struct packet *p)
 {
 	return p->family == 4 ? p->protocol == IPPROTO_ICMP && p->icmp_type == 0

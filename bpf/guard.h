@@ -10,6 +10,8 @@
  * never by anything in the packet.
  */
 
+#define ICMP_REDIRECT_ 5
+#define ICMP_ROUTER_ADVERTISEMENT 9
 #define ICMPV6_ROUTER_SOLICITATION 133
 #define ICMPV6_REDIRECT_ 137
 #define DHCP_SERVER_PORT 67
@@ -17,8 +19,12 @@
 #define DHCPV6_CLIENT_PORT 546
 #define DHCPV6_SERVER_PORT 547
 
+/* RFC 4861; of IPv4 its redirect (RFC 792) and router advertisement (RFC 1256). */
 static __always_inline bool packet_is_neighbor_discovery(const struct packet *p)
 {
+	if (p->family == 4)
+		return p->protocol == IPPROTO_ICMP && (p->icmp_type == ICMP_REDIRECT_ ||
+							      p->icmp_type == ICMP_ROUTER_ADVERTISEMENT);
 	return p->family == 6 && p->protocol == IPPROTO_ICMPV6 &&
 	       p->icmp_type >= ICMPV6_ROUTER_SOLICITATION && p->icmp_type <= ICMPV6_REDIRECT_;
 }
@@ -32,6 +38,27 @@ static __always_inline bool packet_is_dhcp(const struct packet *p)
 	if (p->family == 4)
 		return port == DHCP_SERVER_PORT || port == DHCP_CLIENT_PORT;
 	return port == DHCPV6_CLIENT_PORT || port == DHCPV6_SERVER_PORT;
+}
+
+/*
+ * An ICMP error speaks of a packet that came to its sender. One that quotes another's packet, say
+ * of this node's tunnel, would bend the path MTU of traffic that is none of the pod's.
+ */
+static __always_inline bool guard_quotes_own(const struct packet *p)
+{
+	struct addr target;
+	__be32 v4;
+
+	if (p->family == 4) {
+		if (bpf_skb_load_bytes(p->skb, p->l4 + 8 + offsetof(struct iphdr, daddr), &v4,
+			    sizeof(v4)) < 0)
+			return false;
+		addr_set_v4(&target, v4);
+	} else if (bpf_skb_load_bytes(p->skb, p->l4 + 8 + offsetof(struct ipv6hdr, daddr), &target,
+			   sizeof(target)) < 0) {
+		return false;
+	}
+	return addr_equal(&target, &p->source);
 }
 
 /* From a pod: its own addresses, its own MAC, and nothing that is for a link with others on it. */
@@ -54,6 +81,8 @@ static __always_inline enum verdict guard_from_pod(struct packet *p)
 		return VERDICT_DROP_SOURCE;
 	if (addr_is_local_only(&p->target))
 		return VERDICT_DROP_LOOPBACK;
+	if (packet_is_icmp_error(p) && !guard_quotes_own(p))
+		return VERDICT_DROP_MALFORMED;
 	if (!packet_has(skb, ETH_HLEN))
 		return VERDICT_DROP_MALFORMED;
 	sent = (void *)(long)skb->data + ETH_ALEN;

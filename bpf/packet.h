@@ -9,6 +9,7 @@
 #include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -243,6 +244,16 @@ static __always_inline bool packet_opens_tcp(const struct packet *p)
 {
 	return p->protocol == IPPROTO_TCP && p->fragment != FRAGMENT_LATER &&
 	       (p->tcp_flags & (TCP_FLAG_SYN_ | TCP_FLAG_ACK_)) == TCP_FLAG_SYN_;
+}
+
+static __always_inline bool packet_is_icmp_error(const struct packet *p)
+{
+	if (p->fragment == FRAGMENT_LATER)
+		return false;
+	if (p->family == 4)
+		return p->protocol == IPPROTO_ICMP &&
+		       (p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12);
+	return p->protocol == IPPROTO_ICMPV6 && p->icmp_type < 128;
 }
 
 /* 127.0.0.0/8, 0.0.0.0/8, ::1, :: */

@@ -13,7 +13,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline enum verdict from_pod_to_own(struct packet *p)
+static __always_inline enum verdict from_pod_to_own(
+	struct packet *p, const struct settings_row *now)
 {
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
 
@@ -21,8 +22,11 @@ static __always_inline enum verdict from_pod_to_own(struct packet *p)
 		flow_open_by_peer(p, false);
 		return route_deliver(p, pod);
 	}
-	if (bpf_map_lookup_elem(&pw_node, &p->target))
+	if (bpf_map_lookup_elem(&pw_node, &p->target)) {
+		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
+			return VERDICT_DROP_TUNNEL_PORT;
 		return VERDICT_STACK;
+	}
 	return answer_nobody_back(p);
 }
 
@@ -32,7 +36,7 @@ static __always_inline enum verdict from_pod_route(
 	const struct node_row *node;
 
 	if (range_in_own(now, &p->target))
-		return from_pod_to_own(p);
+		return from_pod_to_own(p, now);
 	node = range_lookup(now, p->family, &p->target);
 	if (node)
 		return route_to_node(p, now, node);

@@ -135,7 +135,7 @@ static size_t write_error(const struct frame_spec *spec, const struct frame_ends
 		.target_port = spec->source_port};
 	struct frame_ends turned = {.family = ends->family, .source = ends->target,
 		.target = ends->source};
-	size_t length = write_ip(&quoted, &turned, at + sizeof(struct icmp6_hdr));
+	size_t length = write_ip(&quoted, spec->foreign_quote ? ends : &turned, at + sizeof(struct icmp6_hdr));
 
 	if (ends->family == 4)
 		return write_icmp(ends, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, length, at);

@@ -85,6 +85,9 @@ static const struct row rows[] = {
 		.verdict = VERDICT_DROP_TUNNEL_PORT},
 	{"to the tunnel's port outside", .step.in = {FRAME_UDP, POD_A, OUTSIDE, 5000, 6083},
 		.verdict = VERDICT_DROP_TUNNEL_PORT},
+	{"to the tunnel port of this node's address in the pod range",
+		.step.in = {FRAME_UDP, POD_A, OWN_ROUTER, 5000, 6083},
+		.verdict = VERDICT_DROP_TUNNEL_PORT},
 	{"to the same port of a pod", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 6083},
 		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B},
 
