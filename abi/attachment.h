@@ -10,8 +10,19 @@
  * use while a network namespace lives, and a reboot ends both.
  */
 
-#define ATTACHMENT_MAGIC 0x70775031 /* "pwP1"; another layout takes another number */
+#define ATTACHMENT_MAGIC 0x70775032 /* "pwP2"; another layout takes another number */
 #define ATTACHMENT_ADDRESSES 2
+#define ATTACHMENT_NETWORK_SIZE 128
+#define ATTACHMENT_LABELS_SIZE 1024
+
+/* As the pod sees it. */
+enum direction { DIRECTION_INGRESS, DIRECTION_EGRESS, DIRECTION_MAX };
+
+/* runtimeConfig.bandwidth of the CNI conventions. */
+struct attachment_limit {
+	__u64 rate; /* bits per second; 0: no limit */
+	__u64 burst; /* bits, as the runtime wants it; what is set has bounds */
+};
 
 struct attachment {
 	__u32 magic;
@@ -28,6 +39,10 @@ struct attachment {
 	char pod_namespace[256]; /* empty for a container that is no Kubernetes pod */
 	char pod_name[256];
 	char pod_uid[64];
+	struct attachment_limit limit[DIRECTION_MAX];
+	char network[ATTACHMENT_NETWORK_SIZE]; /* the configuration's name: whose GC may remove it */
+	char labels[ATTACHMENT_LABELS_SIZE]; /* args.cni.labels: "KEY=VALUE" and a line break each */
 };
-_Static_assert(sizeof(struct attachment) == 4 + 4 + 16 + 12 + 4 + 32 + 16 + 256 + 16 + 256 + 256 + 64,
+_Static_assert(sizeof(struct attachment) == 4 + 4 + 16 + 12 + 4 + 32 + 16 + 256 + 16 + 256 + 256 +
+	64 + 32 + ATTACHMENT_NETWORK_SIZE + ATTACHMENT_LABELS_SIZE,
 	"no padding: the file is the struct");

@@ -5,9 +5,13 @@
 
 /* Table pw_pod: address of a pod on this node -> where it is. The pinned table is the store. */
 
+enum pod_flag {
+	POD_SHAPED = 1 << 0, /* the node's side has a queue that limits what enters: not past it */
+};
+
 struct pod_row {
 	__u32 ifindex; /* the node's side of the pair */
-	__u32 flags; /* none yet */
+	__u32 flags; /* enum pod_flag */
 	__u8 mac[6]; /* the pod's side: the only source address that its frames may bear */
 	__u8 host_mac[6];
 	__u32 generation; /* of the policies that select it */

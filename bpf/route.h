@@ -13,13 +13,34 @@
 #define AF_INET_ 2
 #define AF_INET6_ 10
 
-/* Into a pod of this node, past its egress hook: what must be decided there is decided before. */
+static __always_inline int route_by_queue(const struct packet *p, const struct pod_row *pod)
+{
+	struct bpf_redir_neigh next = {};
+
+	if (p->family == 4) {
+		next.nh_family = AF_INET_;
+		next.ipv4_nh = p->target.words[3];
+	} else {
+		next.nh_family = AF_INET6_;
+		__builtin_memcpy(next.ipv6_nh, &p->target, sizeof(next.ipv6_nh));
+	}
+	return (int)bpf_redirect_neigh(pod->ifindex, &next, sizeof(next), 0);
+}
+
+/*
+ * Into a pod of this node, past its egress hook: what must be decided there is decided before. One
+ * with a limit is reached through the queue of its link; the MACs are those of the neighbor entry
+ * that the agent made.
+ */
 static __always_inline enum verdict route_deliver(struct packet *p, const struct pod_row *pod)
 {
 	/* A frame out of the tunnel is for the tunnel's own MAC and would be dropped as foreign. */
 	bpf_skb_change_type(p->skb, PACKET_HOST);
 	p->redirect = pod->ifindex;
-	p->action = bpf_redirect_peer(pod->ifindex, 0);
+	if (pod->flags & POD_SHAPED)
+		p->action = route_by_queue(p, pod);
+	else
+		p->action = bpf_redirect_peer(pod->ifindex, 0);
 	return VERDICT_DELIVER;
 }
 

@@ -12,18 +12,23 @@
 
 const char cni_gateway_ipv4[] = "169.254.1.1", cni_gateway_ipv6[] = "fe80::1";
 
-static const char *const cni_versions[] = {
-	[CNI_VERSION_0_3_1] = "0.3.1", [CNI_VERSION_0_4_0] = "0.4.0",
-	[CNI_VERSION_1_0_0] = "1.0.0", [CNI_VERSION_1_1_0] = "1.1.0"};
+static const char *const cni_versions[] = {[CNI_VERSION_0_3_1] = "0.3.1",
+	[CNI_VERSION_0_4_0] = "0.4.0",
+	[CNI_VERSION_1_0_0] = "1.0.0",
+	[CNI_VERSION_1_1_0] = "1.1.0"};
 _Static_assert(ARRAY_SIZE(cni_versions) == CNI_VERSION_MAX, "a name for each version");
 
-static const char *const cni_commands[] = {[CNI_ADD] = "ADD", [CNI_DEL] = "DEL",
-	[CNI_CHECK] = "CHECK", [CNI_STATUS] = "STATUS", [CNI_GC] = "GC"};
+static const char *const cni_commands[] = {[CNI_ADD] = "ADD",
+	[CNI_DEL] = "DEL",
+	[CNI_CHECK] = "CHECK",
+	[CNI_STATUS] = "STATUS",
+	[CNI_GC] = "GC"};
 _Static_assert(ARRAY_SIZE(cni_commands) == CNI_COMMAND_MAX, "a name for each command");
 
 /* The first version that has the command. */
 static const enum cni_version cni_since[CNI_COMMAND_MAX] = {[CNI_CHECK] = CNI_VERSION_0_4_0,
-	[CNI_STATUS] = CNI_VERSION_1_1_0, [CNI_GC] = CNI_VERSION_1_1_0};
+	[CNI_STATUS] = CNI_VERSION_1_1_0,
+	[CNI_GC] = CNI_VERSION_1_1_0};
 
 static int cni_fail(struct cni_error *error, enum cni_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -81,8 +86,8 @@ static int cni_read_config(
 	if (json_get_string(root, "config", JSON_REQUIRED, &text, &why) < 0)
 		return cni_fail(error, CNI_DECODE, "the plugin's request has no configuration");
 	if (json_read(text, strlen(text), &request->config, &why) < 0)
-		return cni_fail(error, CNI_DECODE, "the network configuration on standard input: %s",
-			why.text);
+		return cni_fail(error, CNI_DECODE,
+			"the network configuration on standard input: %s", why.text);
 	if (!json_is_object(request->config))
 		return cni_fail(error, CNI_DECODE,
 			"the network configuration on standard input is %s; use an object",
@@ -147,9 +152,10 @@ int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct
 		r = cni_read_config(&root, &request, error);
 	if (r < 0)
 		return r;
-	if (json_get_string(&root, "containerID", JSON_OPTIONAL, &request.container,
-		    &error->reason) < 0 ||
-		json_get_string(&root, "netns", JSON_OPTIONAL, &request.netns, &error->reason) < 0 ||
+	if (json_get_string(
+		    &root, "containerID", JSON_OPTIONAL, &request.container, &error->reason) < 0 ||
+		json_get_string(&root, "netns", JSON_OPTIONAL, &request.netns, &error->reason) <
+			0 ||
 		json_get_string(&root, "ifname", JSON_OPTIONAL, &request.ifname, &error->reason) <
 			0 ||
 		json_get_string(&root, "args", JSON_OPTIONAL, &arguments, &error->reason) < 0) {
@@ -220,9 +226,9 @@ static json_t *cni_route_tree(
 /* A list of the previous result, to append to. */
 static json_t *cni_list_of(const struct cni_result *result, const char *key)
 {
-	json_t *list = json_deep_copy(json_object_get(result->previous, key));
+	const json_t *list = json_object_get(result->previous, key);
 
-	return list ? list : json_array();
+	return json_is_array(list) ? json_deep_copy(list) : json_array();
 }
 
 static json_t *cni_result_tree(const struct cni_request *request, const struct cni_result *result)
@@ -254,17 +260,17 @@ static int cni_check_lists(const json_t *previous, struct cni_error *error)
 		const json_t *list = json_object_get(previous, lists[i]);
 
 		if (list && !json_is_array(list) && !json_is_null(list))
-			return cni_fail(error, CNI_INVALID_CONFIG, "prevResult.%s: is %s; use a list",
-				lists[i], json_type_name(list));
+			return cni_fail(error, CNI_INVALID_CONFIG,
+				"prevResult.%s: is %s; use a list", lists[i], json_type_name(list));
 	}
 	return 0;
 }
 
-int cni_previous_read(const struct cni_request *request, const json_t **ret_previous,
-	struct cni_error *error)
+int cni_previous_read(
+	const struct cni_request *request, const json_t **ret_previous, struct cni_error *error)
 {
-	const json_t *previous = json_object_get(request->config, "prevResult");
-	const char *version;
+	const json_t *previous = json_object_get(request->config, "prevResult"), *version;
+	char shown[JSON_SHOW_SIZE];
 
 	if (!previous || json_is_null(previous)) {
 		*ret_previous = NULL;
@@ -273,11 +279,12 @@ int cni_previous_read(const struct cni_request *request, const json_t **ret_prev
 	if (!json_is_object(previous))
 		return cni_fail(error, CNI_INVALID_CONFIG, "prevResult: is %s; use an object",
 			json_type_name(previous));
-	version = json_string_value(json_object_get(previous, "cniVersion"));
-	if (version && strcmp(version, cni_versions[request->version]) != 0)
+	version = json_object_get(previous, "cniVersion");
+	if (json_is_string(version) &&
+		strcmp(json_string_value(version), cni_versions[request->version]) != 0)
 		return cni_fail(error, CNI_INVALID_CONFIG,
-			"prevResult.cniVersion: \"%.20s\" is not that of the request, \"%s\"", version,
-			cni_versions[request->version]);
+			"prevResult.cniVersion: %s is not that of the request, \"%s\"",
+			json_show(version, shown), cni_versions[request->version]);
 	if (cni_check_lists(previous, error) < 0)
 		return -EINVAL;
 	*ret_previous = previous;
@@ -298,8 +305,9 @@ void cni_reply_nothing(struct text *reply)
 void cni_reply_error(
 	const struct cni_request *request, const struct cni_error *error, struct text *reply)
 {
-	_json_ json_t *tree = json_pack("{s:s, s:i, s:s}", "cniVersion",
-		cni_versions[request->version], "code", (int)error->code, "msg", error->reason.text);
+	_json_ json_t *tree =
+		json_pack("{s:s, s:i, s:s}", "cniVersion", cni_versions[request->version], "code",
+			(int)error->code, "msg", error->reason.text);
 	_free_ char *text = json_write(tree);
 
 	text_append(reply, "{\"error\":\"io.podwire.cni.Failed\",\"parameters\":");

@@ -41,7 +41,7 @@ struct cni_request {
 	enum cni_command command;
 	enum cni_version version;
 	const char *container, *netns, *ifname; /* borrowed from the request's tree */
-	json_t *config; /* owned */
+	json_t *config;				/* owned */
 	/* Of CNI_ARGS; empty: not given. */
 	char pod_namespace[256], pod_name[256], pod_uid[64], ip[128], mac[32];
 };
@@ -70,15 +70,16 @@ struct cni_result {
 	const struct addr *address;
 	unsigned int address_count;
 	unsigned int metric[FAMILY_MAX]; /* of the default routes; 0: the kernel's */
-	const json_t *previous; /* what earlier plugins of the chain have made, passed on; or NULL */
+	const json_t
+		*previous; /* what earlier plugins of the chain have made, passed on; or NULL */
 };
 
 /*
  * The result of the plugins before this one: prevResult. *ret_previous is borrowed, NULL where
  * there is none. -EINVAL where it is none that can be passed on.
  */
-int cni_previous_read(const struct cni_request *request, const json_t **ret_previous,
-	struct cni_error *error);
+int cni_previous_read(
+	const struct cni_request *request, const json_t **ret_previous, struct cni_error *error);
 
 /* A reply of the plugin's protocol, whole. */
 void cni_reply_result(

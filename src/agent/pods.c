@@ -7,20 +7,22 @@
 #include "agent/pods.h"
 
 #include "agent/bury.h"
+#include "agent/check.h"
 #include "agent/cni.h"
+#include "agent/gc.h"
+#include "agent/inside.h"
 #include "agent/node.h"
 #include "agent/reconcile.h"
+#include "agent/wishes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "compile/overlap.h"
 #include "compile/pod.h"
-#include "linux/address.h"
 #include "linux/link.h"
-#include "linux/neighbor.h"
 #include "linux/netns.h"
 #include "linux/qdisc.h"
-#include "linux/route.h"
+#include "linux/shaper.h"
 #include "linux/sysctl.h"
 
 #include <errno.h>
@@ -29,8 +31,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-
-#define LOOPBACK_IFINDEX 1
 
 void pods_compile(struct agent *agent, struct rows *rows)
 {
@@ -170,27 +170,72 @@ static int pods_fail(struct cni_error *error, enum cni_code code, int r)
 	return r;
 }
 
-static int pods_take_addresses(
-	struct agent *agent, struct attachment *a, struct cni_error *error)
+/* What the runtime asks for by name. */
+static int pods_take_wishes(struct agent *agent, const struct cni_wishes *wishes,
+	struct attachment *a, struct cni_error *error)
 {
-	for (unsigned int i = 0; i < AGENT_FAMILIES; i++) {
+	for (unsigned int i = 0; i < wishes->address_count; i++) {
+		const struct addr *addr = &wishes->addresses[i];
+		struct pool *pool = pods_pool_of(agent, addr);
+		char text[ADDR_TEXT_SIZE];
 		int r;
 
-		if (!agent->pool[i].size)
-			continue;
-		r = pool_take(&agent->pool[i], clock_monotonic_ms(),
-			&a->addresses[a->address_count], &error->reason);
+		if (!pool)
+			r = err_set(&error->reason, ERANGE,
+				"%s is of none of this node's pod ranges", addr_format(addr, text));
+		else
+			r = pool_take_exact(pool, clock_monotonic_ms(), addr, &error->reason);
 		if (r < 0) {
-			pods_release_addresses(agent, a);
-			return pods_fail(error, CNI_TRY_AGAIN, r);
+			err_wrap(&error->reason, "%s", wishes->where[i]);
+			return pods_fail(error, r == -EAGAIN ? CNI_TRY_AGAIN : CNI_INVALID_CONFIG, r);
 		}
-		a->address_count++;
+		a->addresses[a->address_count++] = *addr;
 	}
 	return 0;
 }
 
-/* Locally administered, unicast, and else random. */
-static int pods_make_names(struct attachment *a, struct err *err)
+static bool pods_has_family(const struct attachment *a, enum family family)
+{
+	for (__u32 i = 0; i < a->address_count; i++)
+		if (addr_family(&a->addresses[i]) == family)
+			return true;
+	return false;
+}
+
+static int pods_take_addresses(struct agent *agent, const struct cni_wishes *wishes,
+	struct attachment *a, struct cni_error *error)
+{
+	int r = pods_take_wishes(agent, wishes, a, error);
+
+	for (unsigned int i = 0; i < AGENT_FAMILIES && r == 0; i++) {
+		struct pool *pool = &agent->pool[i];
+
+		if (!pool->size || pods_has_family(a, prefix_family(&pool->range)))
+			continue;
+		r = pool_take(pool, clock_monotonic_ms(), &a->addresses[a->address_count],
+			&error->reason);
+		if (r < 0)
+			pods_fail(error, CNI_TRY_AGAIN, r);
+		else
+			a->address_count++;
+	}
+	if (r < 0) {
+		pods_release_addresses(agent, a);
+		return r;
+	}
+	/* In the order of the node's ranges, the first of which is the pod's primary family. */
+	if (a->address_count == 2 && !prefix_contains(&agent->pool[0].range, &a->addresses[0])) {
+		struct addr swapped = a->addresses[0];
+
+		a->addresses[0] = a->addresses[1];
+		a->addresses[1] = swapped;
+	}
+	return 0;
+}
+
+/* Locally administered, unicast, and else random, unless the runtime asks for one. */
+static int pods_make_names(
+	const struct cni_wishes *wishes, struct attachment *a, struct err *err)
 {
 	__u8 random[16];
 
@@ -199,6 +244,8 @@ static int pods_make_names(struct attachment *a, struct err *err)
 	memcpy(a->mac, random, 6);
 	memcpy(a->host_mac, random + 6, 6);
 	a->mac[0] = a->host_mac[0] = 0x0a;
+	if (wishes->has_mac)
+		memcpy(a->mac, wishes->mac, sizeof(a->mac));
 	snprintf(a->link, sizeof(a->link), "pw%02x%02x%02x%02x%02x%02x", random[1], random[2],
 		random[3], random[4], random[12], random[13]);
 	return 0;
@@ -229,6 +276,7 @@ static int pods_make_link(struct agent *agent, struct attachment *a, int netns, 
 /* The node's side: programs by the shared blocks, and no ear for router advertisements. */
 static int pods_set_host_side(struct agent *agent, const struct attachment *a, struct err *err)
 {
+	const struct attachment_limit *limit = &a->limit[DIRECTION_INGRESS];
 	_netlink_batch_ struct netlink_batch batch = {0};
 	_free_ char *accept_ra = mem_format("net/ipv6/conf/%s/accept_ra", a->link);
 	int r = sysctl_set(accept_ra, "0", NULL, err);
@@ -237,69 +285,42 @@ static int pods_set_host_side(struct agent *agent, const struct attachment *a, s
 	if (r < 0 && r != -ENOENT && r != -EROFS)
 		return r;
 	qdisc_add_clsact(&batch, a->ifindex, NODE_INGRESS_BLOCK, NODE_EGRESS_BLOCK);
+	if (limit->rate) {
+		struct shaper shaper = shaper_of_bits(limit->rate, limit->burst);
+
+		shaper_set(&batch, a->ifindex, &shaper);
+	}
 	return netlink_commit(agent->netlink, &batch, err);
 }
 
-static void pods_append_gateway(struct netlink_batch *batch, const char *gateway,
-	const char *everything, const struct attachment *a, unsigned int ifindex)
-{
-	struct neighbor neighbor = {.ifindex = ifindex};
-	struct route route = {.ifindex = ifindex, .on_link = true};
-
-	addr_parse(gateway, &neighbor.addr);
-	memcpy(neighbor.mac, a->host_mac, sizeof(neighbor.mac));
-	neighbor_replace(batch, &neighbor);
-	prefix_parse(everything, &route.destination, NULL);
-	route.gateway = neighbor.addr;
-	route_replace(batch, &route);
-}
-
-/* The pod's side, through the socket that the plugin opened in the pod's namespace. */
-static int pods_set_pod_side(const struct attachment *a, struct netlink *inside, struct err *err)
-{
-	_netlink_batch_ struct netlink_batch batch = {0};
-	struct link_info link;
-	int r = link_find(inside, a->ifname, &link, err);
-
-	if (r < 0)
-		return r;
-	link_set_up(&batch, LOOPBACK_IFINDEX, true);
-	link_set_bare(&batch, link.ifindex);
-	for (__u32 i = 0; i < a->address_count; i++) {
-		struct address address = {.addr = a->addresses[i],
-			.length = 128,
-			.ifindex = link.ifindex,
-			.flags = ADDRESS_NO_DAD | ADDRESS_NO_PREFIX_ROUTE};
-
-		address_add(&batch, &address);
-	}
-	link_set_up(&batch, link.ifindex, true);
-	for (__u32 i = 0; i < a->address_count; i++) {
-		bool v4 = addr_family(&a->addresses[i]) == FAMILY_IPV4;
-
-		pods_append_gateway(&batch, v4 ? cni_gateway_ipv4 : cni_gateway_ipv6,
-			v4 ? "0.0.0.0/0" : "::/0", a, link.ifindex);
-	}
-	return netlink_commit(inside, &batch, err);
-}
-
 /* Takes all of it back: rows, link, addresses, record; what is not there is no error. */
-static void pods_take_down(struct agent *agent, struct attachment *a)
+static int pods_take_down(struct agent *agent, const struct attachment *a, struct err *err)
 {
 	struct rows rows = {0};
+	int r;
 
 	pods_release_addresses(agent, a);
 	if (!a->ifindex)
-		return; /* ADD broke off before there was a link, so there are no rows */
+		return 0; /* ADD broke off before there was a link, so there are no rows */
 	compile_attachment(a, store_own_node(&agent->objects.store, &agent->settings), &rows);
 	rows_sort(&rows);
-	reconcile_remove(agent, &rows);
+	r = reconcile_remove(agent, &rows, err);
 	rows_clear(&rows);
 	bury_link(agent, a->ifindex);
+	return r;
+}
+
+int pods_remove(struct agent *agent, struct attachment *attachment, struct err *err)
+{
+	const struct attachment a = *attachment;
+	int r = pods_take_down(agent, &a, err);
+
+	attachments_remove(&agent->attachments, agent->attachments_directory, attachment);
+	return r;
 }
 
 static int pods_wire(struct agent *agent, struct attachment *a, int netns,
-	struct netlink *inside, struct err *err)
+	struct netlink *inside, unsigned int ret_metric[FAMILY_MAX], struct err *err)
 {
 	struct rows rows = {0};
 	int r = pods_make_link(agent, a, netns, err);
@@ -307,7 +328,7 @@ static int pods_wire(struct agent *agent, struct attachment *a, int netns,
 	if (r == 0)
 		r = pods_set_host_side(agent, a, err);
 	if (r == 0)
-		r = pods_set_pod_side(a, inside, err);
+		r = inside_set(a, inside, ret_metric, err);
 	if (r == 0)
 		r = attachments_add(
 			&agent->attachments, agent->attachments_directory, a, err);
@@ -323,13 +344,17 @@ static int pods_wire(struct agent *agent, struct attachment *a, int netns,
 	return r;
 }
 
-static void pods_describe(const struct cni_request *request, struct attachment *a, int netns)
+static void pods_describe(const struct cni_request *request, const struct cni_wishes *wishes,
+	struct attachment *a, int netns)
 {
 	snprintf(a->container, sizeof(a->container), "%s", request->container);
 	snprintf(a->ifname, sizeof(a->ifname), "%s", request->ifname);
 	snprintf(a->pod_namespace, sizeof(a->pod_namespace), "%s", request->pod_namespace);
 	snprintf(a->pod_name, sizeof(a->pod_name), "%s", request->pod_name);
 	snprintf(a->pod_uid, sizeof(a->pod_uid), "%s", request->pod_uid);
+	memcpy(a->limit, wishes->limit, sizeof(a->limit));
+	memcpy(a->network, wishes->network, sizeof(a->network));
+	memcpy(a->labels, wishes->labels, sizeof(a->labels));
 	a->magic = ATTACHMENT_MAGIC;
 	a->netns_inode = netns_inode(netns);
 	a->added_ns = clock_boottime_ns();
@@ -372,64 +397,92 @@ static int pods_check_add(struct agent *agent, const struct cni_request *request
 	return pods_check_ready(agent, CNI_TRY_AGAIN, error);
 }
 
+/* An earlier plugin of the chain that has made the same interface leaves none for us to make. */
+static int pods_check_previous(const struct cni_request *request, const json_t *previous,
+	struct cni_error *error)
+{
+	const json_t *interface;
+	size_t i;
+
+	json_array_foreach (json_object_get(previous, "interfaces"), i, interface) {
+		const char *name = json_string_value(json_object_get(interface, "name"));
+		const char *sandbox = json_string_value(json_object_get(interface, "sandbox"));
+
+		if (name && sandbox && *sandbox && strcmp(name, request->ifname) == 0)
+			return pods_fail(error, CNI_INVALID_CONFIG,
+				err_set(&error->reason, EEXIST,
+					"prevResult.interfaces[%zu]: an earlier plugin of the list has "
+					"made %s already; podwire makes the interface itself, so it "
+					"comes first in the list",
+					i, request->ifname));
+	}
+	return 0;
+}
+
+/* All that can be judged before anything is changed. */
+static int pods_read_add(struct agent *agent, const struct cni_request *request,
+	const struct control_request *call, struct cni_wishes *ret_wishes,
+	const json_t **ret_previous, struct cni_error *error)
+{
+	int r = pods_check_add(agent, request, call, error);
+
+	if (r == 0)
+		r = cni_wishes_read(request, ret_wishes, error);
+	if (r == 0)
+		r = cni_previous_read(request, ret_previous, error);
+	if (r == 0)
+		r = pods_check_previous(request, *ret_previous, error);
+	if (r == 0) {
+		r = netns_check(call->fd[0], request->netns, &error->reason);
+		error->code = CNI_INVALID_ENVIRONMENT;
+	}
+	return r;
+}
+
+static void pods_reply(const struct agent *agent, const struct cni_request *request,
+	const struct attachment *a, struct cni_result *result, struct text *reply)
+{
+	const unsigned int mtu = agent->facts.pod_mtu;
+
+	result->interface[0] =
+		(struct cni_interface){.name = a->link, .mac = a->host_mac, .mtu = mtu};
+	result->interface[1] = (struct cni_interface){
+		.name = a->ifname, .mac = a->mac, .sandbox = request->netns, .mtu = mtu};
+	result->address = a->addresses;
+	result->address_count = a->address_count;
+	cni_reply_result(request, result, reply);
+}
+
 static int pods_add(struct agent *agent, const struct cni_request *request,
 	struct control_request *call, struct text *reply, struct cni_error *error)
 {
 	_cleanup_(netlink_close) struct netlink *inside = NULL;
+	struct cni_result result = {0};
+	struct cni_wishes wishes;
 	struct attachment a = {0};
-	struct cni_result result;
-	int r = pods_check_add(agent, request, call, error);
+	int r = pods_read_add(agent, request, call, &wishes, &result.previous, error);
 
-	if (r < 0)
-		return r;
-	r = netns_check(call->fd[0], request->netns, &error->reason);
-	if (r == 0)
+	if (r == 0) {
 		r = netlink_adopt(call->fd[1], &inside, &error->reason);
-	if (r < 0)
-		return pods_fail(error, CNI_INVALID_ENVIRONMENT, r);
-	call->fd[1] = -1;
-	pods_describe(request, &a, call->fd[0]);
-	r = pods_take_addresses(agent, &a, error);
+		error->code = CNI_INVALID_ENVIRONMENT;
+	}
 	if (r < 0)
 		return r;
-	r = pods_make_names(&a, &error->reason);
+	call->fd[1] = -1;
+	pods_describe(request, &wishes, &a, call->fd[0]);
+	r = pods_take_addresses(agent, &wishes, &a, error);
+	if (r < 0)
+		return r;
+	r = pods_make_names(&wishes, &a, &error->reason);
 	if (r == 0)
-		r = pods_wire(agent, &a, call->fd[0], inside, &error->reason);
+		r = pods_wire(agent, &a, call->fd[0], inside, result.metric, &error->reason);
 	if (r < 0) {
-		pods_take_down(agent, &a);
+		pods_take_down(agent, &a, NULL);
 		return pods_fail(error, CNI_IO, r);
 	}
-	result = (struct cni_result){
-		.interface = {{.name = a.link, .mac = a.host_mac, .mtu = agent->facts.pod_mtu},
-			{.name = a.ifname, .mac = a.mac, .sandbox = request->netns,
-				.mtu = agent->facts.pod_mtu}},
-		.address = a.addresses,
-		.address_count = a.address_count};
-	cni_reply_result(request, &result, reply);
+	pods_reply(agent, request, &a, &result, reply);
 	log_debug("ADD %s:%s for %s/%s", a.container, a.ifname, a.pod_namespace, a.pod_name);
 	return 0;
-}
-
-/*
- * Where the namespace lives on, its interface gets out of the way of a new ADD at once; the link
- * itself is deleted a moment later (bury.h).
- */
-static void pods_clear_name(const struct attachment *a, int *netlink_fd)
-{
-	_netlink_batch_ struct netlink_batch batch = {0};
-	_cleanup_(netlink_close) struct netlink *inside = NULL;
-	struct link_info link;
-	char name[IFNAMSIZ];
-
-	if (*netlink_fd < 0 || netlink_adopt(*netlink_fd, &inside, NULL) < 0)
-		return;
-	*netlink_fd = -1;
-	if (link_find(inside, a->ifname, &link, NULL) < 0 || memcmp(link.mac, a->mac, 6) != 0)
-		return;
-	snprintf(name, sizeof(name), "gone%u", link.ifindex);
-	link_set_up(&batch, link.ifindex, false);
-	link_set_name(&batch, link.ifindex, name);
-	netlink_commit(inside, &batch, NULL);
 }
 
 static int pods_del(struct agent *agent, const struct cni_request *request,
@@ -437,15 +490,14 @@ static int pods_del(struct agent *agent, const struct cni_request *request,
 {
 	struct attachment *found =
 		attachments_find(&agent->attachments, request->container, request->ifname);
-	struct attachment a;
 
-	(void)error;
 	if (found) {
-		a = *found;
-		pods_clear_name(&a, &call->fd[1]);
-		pods_take_down(agent, &a);
-		attachments_remove(&agent->attachments, agent->attachments_directory, found);
-		log_debug("DEL %s:%s", a.container, a.ifname);
+		inside_clear_name(found, &call->fd[1]);
+		/* The reconciliation that follows tries again what the kernel refuses here. */
+		if (pods_remove(agent, found, &error->reason) < 0)
+			log_error("DEL %s:%s: removing rows: %s", request->container,
+				request->ifname, error->reason.text);
+		log_debug("DEL %s:%s", request->container, request->ifname);
 	}
 	cni_reply_nothing(reply);
 	return 0;
@@ -466,7 +518,9 @@ static int (*const pods_commands[CNI_COMMAND_MAX])(struct agent *, const struct 
 	struct control_request *, struct text *, struct cni_error *) = {
 	[CNI_ADD] = pods_add,
 	[CNI_DEL] = pods_del,
+	[CNI_CHECK] = check_run,
 	[CNI_STATUS] = pods_status,
+	[CNI_GC] = gc_run,
 };
 
 void pods_run(void *context, struct control_request *call, struct text *reply)
@@ -475,10 +529,6 @@ void pods_run(void *context, struct control_request *call, struct text *reply)
 	struct cni_error error = {.code = CNI_DECODE};
 	int r = cni_request_read(call->parameters, &request, &error);
 
-	if (r == 0 && !pods_commands[request.command])
-		r = pods_fail(&error, CNI_INVALID_ENVIRONMENT,
-			err_set(&error.reason, EINVAL,
-				"CNI_COMMAND: this release answers ADD, DEL, STATUS and VERSION"));
 	if (r == 0)
 		r = pods_commands[request.command](context, &request, call, reply, &error);
 	if (r == 0)

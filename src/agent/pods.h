@@ -8,6 +8,12 @@
 void pods_run(void *agent, struct control_request *request, struct text *reply);
 
 /*
+ * Takes one away whole: rows, link, addresses, record. It is gone from the attachments also where
+ * the kernel refuses to remove a row, which is the error.
+ */
+int pods_remove(struct agent *agent, struct attachment *attachment, struct err *err);
+
+/*
  * Makes the pools of addresses from this node's usable ranges, holding what the records say is in
  * use. A pool whose range stays is kept as it is; without a range there is no pool.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/reconcile.h"
 
+#include "agent/firewall.h"
 #include "agent/node.h"
 #include "agent/pods.h"
 #include "base/log.h"
@@ -115,16 +116,16 @@ int reconcile_add(struct agent *agent, const struct rows *rows, struct err *err)
 	return r;
 }
 
-void reconcile_remove(struct agent *agent, const struct rows *rows)
+int reconcile_remove(struct agent *agent, const struct rows *rows, struct err *err)
 {
 	struct differences differences = {0};
 	const struct rows none = {0};
-	struct err err;
+	int r;
 
 	rows_diff(rows, &none, &differences);
-	if (differences_apply(agent, &differences, &err) < 0)
-		log_error("removing rows: %s", err.text);
+	r = differences_apply(agent, &differences, err);
 	differences_clear(&differences);
+	return r;
 }
 
 struct held {
@@ -248,6 +249,8 @@ static int reconcile_all(struct agent *agent, struct err *err)
 		r = reconcile_rows(agent, err);
 	if (r == 0 && own)
 		r = node_attach(agent, err);
+	if (r == 0)
+		r = firewall_keep(agent, err);
 	return r;
 }
 

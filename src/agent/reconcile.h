@@ -16,4 +16,4 @@ int reconcile_held(struct agent *agent, struct rows *rows, struct err *err);
 
 /* Applies rows of one attachment at once (ADD), or takes them away (DEL). */
 int reconcile_add(struct agent *agent, const struct rows *rows, struct err *err);
-void reconcile_remove(struct agent *agent, const struct rows *rows);
+int reconcile_remove(struct agent *agent, const struct rows *rows, struct err *err);

@@ -68,8 +68,8 @@ static int wish_add_address(
 	return 0;
 }
 
-static int wish_read_list(struct cni_wishes *wishes, const struct json_at *above,
-	const char *where, struct err *err)
+static int wish_read_list(
+	struct cni_wishes *wishes, const struct json_at *above, const char *where, struct err *err)
 {
 	struct json_at list = {0};
 	int r = json_get_array(above, "ips", JSON_OPTIONAL, &list, err);
@@ -160,8 +160,8 @@ static int wish_read_bandwidth(
 
 	if (r < 0 || !bandwidth.value)
 		return r;
-	r = wish_read_limit(&bandwidth, "ingressRate", "ingressBurst",
-		&wishes->limit[DIRECTION_INGRESS], err);
+	r = wish_read_limit(
+		&bandwidth, "ingressRate", "ingressBurst", &wishes->limit[DIRECTION_INGRESS], err);
 	return r < 0 ? r
 		     : wish_read_limit(&bandwidth, "egressRate", "egressBurst",
 			       &wishes->limit[DIRECTION_EGRESS], err);
@@ -232,8 +232,8 @@ static int wishes_read_config(
 	return r;
 }
 
-int cni_wishes_read(const struct cni_request *request, struct cni_wishes *ret_wishes,
-	struct cni_error *error)
+int cni_wishes_read(
+	const struct cni_request *request, struct cni_wishes *ret_wishes, struct cni_error *error)
 {
 	struct cni_wishes wishes = {0};
 	int r = cni_network_read(request, wishes.network, error);

@@ -11,7 +11,7 @@
  */
 struct cni_wishes {
 	struct addr addresses[ATTACHMENT_ADDRESSES]; /* at most one of each family */
-	const char *where[ATTACHMENT_ADDRESSES]; /* the field that names it */
+	const char *where[ATTACHMENT_ADDRESSES];     /* the field that names it */
 	unsigned int address_count;
 	bool has_mac;
 	unsigned char mac[6];
@@ -21,8 +21,8 @@ struct cni_wishes {
 };
 
 /* -EINVAL with *error filled: it names the field and what would be right. */
-int cni_wishes_read(const struct cni_request *request, struct cni_wishes *ret_wishes,
-	struct cni_error *error);
+int cni_wishes_read(
+	const struct cni_request *request, struct cni_wishes *ret_wishes, struct cni_error *error);
 
 /* The configuration's name, as section "Network configuration" of the specification has it. */
 int cni_network_read(const struct cni_request *request, char network[ATTACHMENT_NETWORK_SIZE],

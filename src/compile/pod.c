@@ -12,6 +12,8 @@ void compile_attachment(
 	struct route_value route = {.kind = ROUTE_KIND_UNICAST, .ifindex = attachment->ifindex};
 	struct neighbor_value neighbor = {0};
 
+	if (attachment->limit[DIRECTION_INGRESS].rate)
+		pod.flags |= POD_SHAPED;
 	memcpy(pod.mac, attachment->mac, sizeof(pod.mac));
 	memcpy(pod.host_mac, attachment->host_mac, sizeof(pod.host_mac));
 	memcpy(neighbor.mac, attachment->mac, sizeof(neighbor.mac));

@@ -113,6 +113,8 @@ static void print_pod(struct text *text, const void *key, const void *value)
 	text_printf(text, " dev %u", pod->ifindex);
 	print_mac(text, "mac", pod->mac);
 	print_mac(text, "host-mac", pod->host_mac);
+	if (pod->flags & POD_SHAPED)
+		text_append(text, " shaped");
 }
 
 static void print_settings_range(

@@ -18,8 +18,8 @@ UNKNOWN, ENVIRONMENT, IO, DECODE, AGAIN, UNAVAILABLE = 3, 4, 5, 6, 11, 50
 SIZE_MAX = 100_000
 CONFIG = '{"cniVersion":"1.1.0","name":"podwire","type":"podwire-cni"}'
 NOTHING = b'{"parameters":{}}\0'
-RECORD = struct.Struct("=II16s6s6sI32sQQ256s16s256s256s64s")  # struct attachment
-MAGIC = 0x70775031
+RECORD = struct.Struct("=II16s6s6sI32sQQ256s16s256s256s64s32s128s1024s")  # struct attachment
+MAGIC = 0x70775032
 ADDRESS = bytes(10) + b"\xff\xff" + bytes([10, 1, 0, 7])
 
 
@@ -269,7 +269,8 @@ class Alone(Case):
     def write_record(self, link=b"pw-c1", ifindex=None, magic=MAGIC, count=1):
         with open(self.record, "wb") as file:
             file.write(RECORD.pack(magic, ifindex or self.ifindex, link, bytes([2, 0, 0, 0, 0, 2]),
-                                   bytes(6), count, ADDRESS, 0, 0, b"c1", b"eth0", b"", b"", b""))
+                                   bytes(6), count, ADDRESS, 0, 0, b"c1", b"eth0", b"", b"", b"", b"",
+                                   b"", b""))
 
     def write_row(self, ifindex):
         self.hex_table("update", *ADDRESS, "value", "hex",
