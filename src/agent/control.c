@@ -250,8 +250,7 @@ static bool connection_send(struct connection *connection)
 			connection->out.length - connection->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN) {
-			loop_change(connection->control->loop, connection->fd, EPOLLIN | EPOLLOUT,
-				NULL);
+			loop_change(connection->control->loop, connection->fd, EPOLLOUT, NULL);
 			return true;
 		}
 		if (n < 0) {
@@ -307,17 +306,15 @@ static bool connection_receive(struct connection *connection)
 	return true;
 }
 
-void control_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
+/*
+ * The requests that are whole, one after the other: the next waits until the answer before it is
+ * off, so that a peer which asks and never reads costs one answer and no more.
+ */
+static void connection_serve(struct connection *connection)
 {
-	struct connection *connection = ref->data;
 	char *end;
 
-	if ((events & EPOLLOUT) && !connection_send(connection))
-		return;
-	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || !connection_receive(connection))
-		return;
-	loop_timer_set_in(loop, &connection->silence, CONTROL_SILENCE_MS);
-	while (connection->in.length &&
+	while (!connection->out.length && connection->in.length &&
 		(end = memchr(connection->in.data, '\0', connection->in.length))) {
 		size_t length = (size_t)(end - connection->in.data);
 		struct text rest = {0};
@@ -326,7 +323,24 @@ void control_event(struct loop *loop, const struct loop_ref *ref, uint32_t event
 		text_append_bytes(&rest, end + 1, connection->in.length - length - 1);
 		text_clear(&connection->in);
 		connection->in = rest;
+		if (!connection_send(connection))
+			return;
 	}
-	if (connection->out.length)
-		connection_send(connection);
+}
+
+void control_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
+{
+	struct connection *connection = ref->data;
+
+	if ((events & EPOLLOUT) && !connection_send(connection))
+		return;
+	if (connection->out.length) {
+		if (events & (EPOLLHUP | EPOLLERR))
+			connection_close(connection);
+		return;
+	}
+	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !connection_receive(connection))
+		return;
+	loop_timer_set_in(loop, &connection->silence, CONTROL_SILENCE_MS);
+	connection_serve(connection);
 }
