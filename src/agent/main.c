@@ -29,6 +29,7 @@
 #include <sys/fsuid.h>
 
 #define AGENT_SETTLE_MS 10 /* a writer of many objects is read once */
+#define AGENT_REREAD_MS 1000 /* where the directory has gone, until it is there again */
 
 static const struct control_method agent_methods[] = {
 	{"io.podwire.cni.Run", true, pods_run},
@@ -53,7 +54,9 @@ static void agent_objects_event(struct loop *loop, const struct loop_ref *ref, u
 
 	(void)events;
 	objects_drain(&agent->objects);
-	loop_timer_set_in(loop, &agent->settle, AGENT_SETTLE_MS);
+	/* From the first event on, not the last: who writes all the time must not put it off. */
+	if (!agent->settle.place)
+		loop_timer_set_in(loop, &agent->settle, AGENT_SETTLE_MS);
 }
 
 static const loop_function agent_functions[AGENT_REF_MAX] = {
@@ -70,9 +73,10 @@ static void agent_read_objects(struct loop *loop, struct loop_timer *timer)
 	struct err err;
 	int r = objects_read(&agent->objects, &err);
 
-	(void)loop;
-	if (r < 0)
+	if (r < 0) {
 		log_error("reading the objects: %s", err.text);
+		loop_timer_set_in(loop, timer, AGENT_REREAD_MS);
+	}
 	if (r > 0)
 		reconcile(agent);
 }
@@ -217,6 +221,8 @@ static int agent_run(struct agent *agent, struct err *err)
 {
 	sigset_t signals;
 	int r = node_masquerade(agent, err);
+
+	signal(SIGPIPE, SIG_IGN); /* whoever reads the log or waits for --ready-fd may go */
 
 	if (r < 0)
 		return err_wrap(err, "masquerading");

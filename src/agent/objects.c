@@ -15,17 +15,24 @@
 
 #define OBJECTS_FILE_MAX (64L << 20)
 #define OBJECTS_EVENTS                                                                             \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_ATTRIB)
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |   \
+		IN_MOVE_SELF | IN_ATTRIB)
+
+/* Again before each reading: the directory may be another one by now. A second watch is none. */
+static int objects_watch(struct objects *objects, struct err *err)
+{
+	if (inotify_add_watch(objects->inotify, objects->directory, OBJECTS_EVENTS | IN_ONLYDIR) < 0)
+		return err_system(err, errno, "watching the objects in %s", objects->directory);
+	return 0;
+}
 
 int objects_open(struct objects *objects, const char *directory, struct err *err)
 {
 	objects->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (objects->inotify < 0)
 		return err_system(err, errno, "inotify");
-	if (inotify_add_watch(objects->inotify, directory, OBJECTS_EVENTS | IN_ONLYDIR) < 0)
-		return err_system(err, errno, "watching the objects in %s", directory);
 	snprintf(objects->directory, sizeof(objects->directory), "%s", directory);
-	return 0;
+	return objects_watch(objects, err);
 }
 
 void objects_close(struct objects *objects)
@@ -187,7 +194,9 @@ int objects_read(struct objects *objects, struct err *err)
 	int r;
 
 	objects->result = (struct load_result){0};
-	r = objects_read_all(objects, &objects->result, err);
+	r = objects_watch(objects, err);
+	if (r == 0)
+		r = objects_read_all(objects, &objects->result, err);
 	if (r < 0) {
 		load_result_clear(&objects->result);
 		objects->result = before;
