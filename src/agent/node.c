@@ -184,6 +184,16 @@ static int tunnel_is_ours(const struct agent *agent, const struct link_info *lin
 	return link->vxlan_external && link->vxlan_port == agent->settings.tunnel_port;
 }
 
+static int tunnel_attach(const struct agent *agent, struct err *err)
+{
+	int r = programs_attach(agent->programs, PROGRAM_FROM_TUNNEL, PROGRAM_INGRESS,
+		NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
+
+	return r < 0 ? r
+		     : programs_attach(agent->programs, PROGRAM_TO_TUNNEL, PROGRAM_EGRESS,
+			       NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
+}
+
 static int node_make_tunnel(struct agent *agent, struct err *err)
 {
 	_netlink_batch_ struct netlink_batch batch = {0};
@@ -205,6 +215,9 @@ static int node_make_tunnel(struct agent *agent, struct err *err)
 	r = sysctl_set_for("ipv4", NODE_TUNNEL_LINK, "rp_filter", "0", err);
 	if (r == 0)
 		r = sysctl_set_for("ipv6", NODE_TUNNEL_LINK, "accept_ra", "0", err);
+	/* Before it is up, and whether or not this node is known: no frame comes out unguarded. */
+	if (r == 0)
+		r = tunnel_attach(agent, err);
 	if (r < 0)
 		return r;
 	if (link.mtu != agent->facts.pod_mtu)
@@ -275,7 +288,7 @@ int node_make_links(struct agent *agent, struct err *err)
 	return r;
 }
 
-/* --- programs on the wires and the tunnel --- */
+/* --- programs on the wires --- */
 
 static int link_is_wanted(const char *name, void *context)
 {
@@ -293,12 +306,8 @@ static int link_is_wanted(const char *name, void *context)
 
 int node_attach(struct agent *agent, struct err *err)
 {
-	int r = programs_attach(agent->programs, PROGRAM_FROM_TUNNEL, PROGRAM_INGRESS,
-		NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
+	int r = 0;
 
-	if (r == 0)
-		r = programs_attach(agent->programs, PROGRAM_TO_TUNNEL, PROGRAM_EGRESS,
-			NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
 	for (unsigned int i = 0; i < agent->facts.wire_count && r == 0; i++) {
 		const struct wire *wire = &agent->facts.wire[i];
 

@@ -269,6 +269,9 @@ void compile_nodes(struct store *store, const struct settings *settings,
 	__u32 only = 0;
 
 	if (!c.own) {
+		problems_add(problems, "settings", true,
+			"node: there is no Node %s among the objects; no pod can be added or reached",
+			settings->node);
 		rows_add(rows, TABLE_SETTINGS, &only, &c.row);
 		return;
 	}

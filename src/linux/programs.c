@@ -213,8 +213,8 @@ int programs_attach(const struct programs *programs, enum program program,
 	enum program_direction direction, const char *device, unsigned int ifindex,
 	struct err *err)
 {
-	_free_ char *path = mem_format("%s/%s:%s:%u", programs->links, program_names[program], device,
-		ifindex);
+	/* By number: a device's name may change, and may have a dot, which bpffs refuses. */
+	_free_ char *path = mem_format("%s/%s:%u", programs->links, program_names[program], ifindex);
 	int hook = direction == PROGRAM_INGRESS ? BPF_TCX_INGRESS_ : BPF_TCX_EGRESS_;
 	_close_ int link = -1;
 
