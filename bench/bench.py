@@ -95,7 +95,7 @@ def paths(names, options):
     """Each measure on each path against each of its peers."""
     table = [(lambda: peers.LabPair("same node", 1, "vxlan"), [peers.veth_pair, peers.bridge_pair]),
              (lambda: peers.LabPair("VXLAN", 2, "vxlan"), [peers.vxlan_pair]),
-             (lambda: peers.LabPair("direct", 2, "direct"), [peers.bridge_pair])]
+             (lambda: peers.LabPair("direct", 2, "direct"), [peers.routed_pair])]
     for make_ours, make_theirs in table:
         with contextlib.closing(make_ours()) as ours:
             for make in make_theirs:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two namespaces that can talk, made by podwire's lab or by what the kernel offers."""
 import atexit
+import ipaddress
 import json
 import os
 import subprocess
@@ -43,6 +44,7 @@ class NamespacePair(Pair):
     def __init__(self, name, between):
         super().__init__(name)
         self.namespaces = ["client", "server", *between]
+        self.server_addresses = self.ADDRESSES["server"]
         for namespace in self.namespaces:
             run("ip", "netns", "add", f"{TAG}{namespace}")
             self.on(namespace, "ip", "link", "set", "dev", "lo", "up")
@@ -54,7 +56,7 @@ class NamespacePair(Pair):
         return ["ip", "netns", "exec", f"{TAG}{end}", *arguments]
 
     def address(self, family):
-        return self.ADDRESSES["server"][family == 6]
+        return self.server_addresses[family == 6]
 
     def link(self, one, other):
         """A veth pair between two (namespace, device)."""
@@ -113,6 +115,32 @@ def vxlan_pair():
         pair.bridge(node, "pod", "vxlan0")
     pair.bridge("switch", "n1", "n2")
     pair.number(1450)
+    return pair
+
+
+def routed_pair():
+    """Two nodes that the kernel routes between, over a switch as between the lab's nodes."""
+    pair = NamespacePair("kernel routes", ["node1", "node2", "switch"])
+    pair.link(("client", "eth0"), ("node1", "pod"))
+    pair.link(("server", "eth0"), ("node2", "pod"))
+    pair.bridge("switch")
+    for number, other, end in (1, 2, "client"), (2, 1, "server"):
+        node = f"node{number}"
+        pair.link((node, "eth0"), ("switch", f"n{number}"))
+        pair.on("switch", "ip", "link", "set", "dev", f"n{number}", "master", "br0")
+        for key in "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding":
+            pair.on(node, "sysctl", "-q", "-w", f"{key}=1")
+        for pods, nodes, length in ("10.99.{}.{}", "198.51.100.{}", 24), \
+                ("fd99:0:0:{}::{}", "2001:db8:100::{}", 64):
+            nodad = ["nodad"] if length == 64 else []
+            gateway, own = pods.format(number, 1), pods.format(number, 2)
+            pair.on(node, "ip", "address", "add", f"{nodes.format(number)}/{length}", "dev", "eth0", *nodad)
+            pair.on(node, "ip", "address", "add", f"{gateway}/{length}", "dev", "pod", *nodad)
+            pair.on(end, "ip", "address", "add", f"{own}/{length}", "dev", "eth0", *nodad)
+            pair.on(end, "ip", "route", "add", "default", "via", gateway)
+            range_there = ipaddress.ip_network(f"{pods.format(other, 1)}/{length}", strict=False)
+            pair.on(node, "ip", "route", "add", str(range_there), "via", nodes.format(other))
+    pair.server_addresses = ("10.99.2.2", "fd99:0:0:2::2")
     return pair
 
 
