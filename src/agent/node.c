@@ -216,7 +216,7 @@ static int node_make_tunnel(struct agent *agent, struct err *err)
 	if (r == 0)
 		r = sysctl_set_for("ipv6", NODE_TUNNEL_LINK, "accept_ra", "0", err);
 	/* Before it is up, and whether or not this node is known: no frame comes out unguarded. */
-	if (r == 0)
+	if (r == 0 && !link.up)
 		r = tunnel_attach(agent, err);
 	if (r < 0)
 		return r;
@@ -281,11 +281,7 @@ int node_make_links(struct agent *agent, struct err *err)
 {
 	int r = node_make_tunnel(agent, err);
 
-	if (r == 0)
-		r = node_make_anchor(agent, err);
-	if (r == 0)
-		r = node_set_programs(agent, err);
-	return r;
+	return r < 0 ? r : node_make_anchor(agent, err);
 }
 
 /* --- programs on the wires --- */
@@ -305,6 +301,13 @@ static int link_is_wanted(const char *name, void *context)
 }
 
 int node_attach(struct agent *agent, struct err *err)
+{
+	int r = node_set_programs(agent, err);
+
+	return r < 0 ? r : tunnel_attach(agent, err);
+}
+
+int node_attach_wires(struct agent *agent, struct err *err)
 {
 	int r = 0;
 

@@ -17,9 +17,14 @@
 
 /* Finds the wires and the MTU. `own` may be NULL: then only what default routes say. */
 int node_find_facts(struct agent *agent, const struct node *own, struct err *err);
-/* The tunnel, the anchor and the programs on its blocks; each is made or taken over. */
+/* The tunnel and the anchor; each is made or taken over. */
 int node_make_links(struct agent *agent, struct err *err);
-/* Attaches to the tunnel and to each wire of the facts, detaches from devices that are none now. */
+/*
+ * Puts this agent's programs on the blocks and the tunnel. After the rows: programs of another
+ * layout read tables of their own, which must be full before the first packet asks them.
+ */
 int node_attach(struct agent *agent, struct err *err);
+/* Attaches to each wire of the facts, and detaches from devices that are none now. */
+int node_attach_wires(struct agent *agent, struct err *err);
 /* The constant nft table: masquerading by our mark, and no tracking of the tunnel. */
 int node_masquerade(struct agent *agent, struct err *err);

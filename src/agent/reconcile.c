@@ -247,8 +247,10 @@ static int reconcile_all(struct agent *agent, struct err *err)
 		r = node_make_links(agent, err);
 	if (r == 0)
 		r = reconcile_rows(agent, err);
-	if (r == 0 && own)
+	if (r == 0)
 		r = node_attach(agent, err);
+	if (r == 0 && own)
+		r = node_attach_wires(agent, err);
 	if (r == 0)
 		r = firewall_keep(agent, err);
 	return r;
