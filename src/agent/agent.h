@@ -41,6 +41,7 @@ struct agent {
 	bool repair_soon; /* a comparison is due because something has changed */
 	int monitor; /* -1: not listening */
 	uint32_t nft_generation; /* of the ruleset as we left it */
+	uint32_t firewall_generation; /* of the one that others' chains were last seen in */
 	struct loop_timer bury; /* deletes the links of removed pods in groups */
 	unsigned int dying_group; /* the group that links of removed pods are put into */
 	unsigned int dying_count; /* how many are in it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `podwire init` and `podwire uninstall`: root, seconds, and again without harm. */
 #include "agent/bury.h"
+#include "agent/firewall.h"
 #include "agent/node.h"
 #include "agent/place.h"
 #include "base/log.h"
@@ -108,6 +109,8 @@ static int setup_remove_all(const char *directory, struct err *err)
 	r = netlink_commit(netlink, &batch, err);
 	if (r == 0)
 		r = nft_delete_table("inet", "podwire", err);
+	if (r == 0)
+		r = firewall_remove(err);
 	/* Unmounting lets go of every pin, and with them of programs, links and tables. */
 	return r < 0 ? r : place_remove(directory, err);
 }
