@@ -51,6 +51,13 @@ static int settings_parse(
 	if (o->route && strcmp(o->route, "direct") != 0 && strcmp(o->route, "vxlan") != 0)
 		return err_set(err, EINVAL, "--route \"%s\": use vxlan or direct", o->route);
 	settings->route_direct = o->route && strcmp(o->route, "direct") == 0;
+	if (o->profile && strcmp(o->profile, "clean") != 0 && strcmp(o->profile, "hostile") != 0)
+		return err_set(err, EINVAL, "--profile \"%s\": use clean or hostile", o->profile);
+	settings->hostile = o->profile && strcmp(o->profile, "hostile") == 0;
+	if (settings->hostile && settings->route_direct)
+		return err_set(err, EINVAL,
+			"--route direct: the switch of a hostile lab drops the addresses of pods; use "
+			"vxlan");
 	settings->plugin = (char *)o->plugin;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "lab/bridge.h"
 #include "lab/exec.h"
+#include "lab/hostile.h"
 #include "lab/plan.h"
 #include "lab/processes.h"
 #include "linux/address.h"
@@ -140,7 +141,7 @@ int fabric_make(const struct lab *lab, struct err *err)
 	for (unsigned int subnet = 1; subnet <= lab->settings.subnets; subnet++)
 		if (subnet_make(lab, netlink, subnet, err) < 0)
 			return err_wrap(err, "subnet %u", subnet);
-	return 0;
+	return lab->settings.hostile ? hostile_switch_make(err) : 0;
 }
 
 /* In the fabric's namespace: the pair is there, and its switch side is on the subnet's bridge. */
@@ -251,10 +252,15 @@ int fabric_join(const struct lab *lab, const char *member, unsigned int subnet,
 	_free_ char *fabric = lab_namespace_path(lab, LAB_FABRIC);
 	_free_ char *path = lab_namespace_path(lab, member);
 	bool is_new = access(path, F_OK) < 0;
+	bool is_hostile = lab->settings.hostile && strcmp(member, LAB_OUTSIDE) != 0;
+	char port[IF_NAMESIZE];
 
-	if (is_new && (namespace_make(path, err) < 0 || settings_stock(false, err) < 0))
+	port_name(member, port);
+	if (is_new && (namespace_make(path, err) < 0 || settings_stock(false, err) < 0 ||
+			      (is_hostile && hostile_sysctls_set(err) < 0)))
 		return -err->code;
 	if (namespace_enter(fabric, err) < 0 || port_make(lab, member, subnet, err) < 0 ||
+		(is_hostile && hostile_switch_port(port, addresses, err) < 0) ||
 		namespace_enter(path, err) < 0)
 		return -err->code;
 	return member_configure(subnet, addresses, err);

@@ -186,6 +186,7 @@ static int state_load(struct lab *lab, struct err *err)
 	lab->settings.subnets =
 		(unsigned int)json_integer_value(json_object_get(settings, "subnets"));
 	lab->settings.route_direct = json_is_true(json_object_get(settings, "routeDirect"));
+	lab->settings.hostile = json_is_true(json_object_get(settings, "hostile"));
 	lab->settings.plugin = mem_string(tree_text(settings, "plugin"));
 	json_decref(state);
 	return 0;
@@ -194,12 +195,12 @@ static int state_load(struct lab *lab, struct err *err)
 int lab_save(const struct lab *lab, struct err *err)
 {
 	_free_ char *path = lab_path(lab, "state"), *text = NULL;
-	json_t *state = json_pack("{s:i, s:O, s:O, s:O, s:{s:o, s:o, s:i, s:b, s:s}}", "version",
+	json_t *state = json_pack("{s:i, s:O, s:O, s:O, s:{s:o, s:o, s:i, s:b, s:b, s:s}}", "version",
 		STATE_VERSION, "objects", lab->objects, "ignored", lab->ignored, "runtime",
 		lab->runtime, "settings", "podFamilies", families_save(lab->settings.pod_families),
 		"nodeFamilies", families_save(lab->settings.node_families), "subnets",
-		(int)lab->settings.subnets, "routeDirect", lab->settings.route_direct, "plugin",
-		lab->settings.plugin);
+		(int)lab->settings.subnets, "routeDirect", lab->settings.route_direct, "hostile",
+		lab->settings.hostile, "plugin", lab->settings.plugin);
 
 	text = json_dumps(state, JSON_COMPACT);
 	json_decref(state);

@@ -33,6 +33,7 @@ struct lab_settings {
 	bool node_families[FAMILY_MAX]; /* of the addresses of nodes */
 	unsigned int subnets;
 	bool route_direct;
+	bool hostile; /* nodes and the network between them: see hostile.h */
 	char *plugin; /* path of podwire-cni */
 };
 

@@ -6,6 +6,7 @@
 #include "lab/down.h"
 #include "lab/exec.h"
 #include "lab/fabric.h"
+#include "lab/hostile.h"
 #include "lab/jobs.h"
 #include "lab/plan.h"
 #include "lab/processes.h"
@@ -218,10 +219,14 @@ static int node_bring_up(const struct lab *lab, const json_t *node, struct err *
 		return -err->code;
 	if (agent_lives(directory))
 		return 0;
+	if (lab->settings.hostile && hostile_firewall_make(err) < 0)
+		return -err->code;
 	if (resolver_addresses_add(lab, err) < 0 || settings_write(lab, tree_name(node), err) < 0 ||
 		init_run(directory, err) < 0)
 		return -err->code;
-	return agent_start(lab, directory, err);
+	if (agent_start(lab, directory, err) < 0)
+		return -err->code;
+	return lab->settings.hostile ? hostile_meddler_start(directory, err) : 0;
 }
 
 static json_t *node_work(void *context, size_t index)

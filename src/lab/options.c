@@ -35,6 +35,8 @@ static const struct option_info options[] = {
 	{"subnets", 0, OPTION_NUMBER, LAB_VERB_UP, AT(subnets), "K",
 		"spread the nodes over so many subnets (default 1)"},
 	{"route", 0, OPTION_TEXT, LAB_VERB_UP, AT(route), "R", "vxlan (default) or direct"},
+	{"profile", 0, OPTION_TEXT, LAB_VERB_UP, AT(profile), "P",
+		"of nodes and network: clean (default) or hostile"},
 	{"plugin", 0, OPTION_TEXT, LAB_VERB_UP, AT(plugin), "FILE",
 		"the CNI plugin (default: podwire-cni beside podwire)"},
 	{"output", 'o', OPTION_TEXT, LAB_VERB_GET | LAB_VERB_MATRIX | LAB_VERB_LIST, AT(output),

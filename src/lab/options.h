@@ -21,7 +21,7 @@ enum lab_verb {
 };
 
 struct lab_options {
-	const char *name, *family, *underlay, *route, *plugin, *output, *name_space;
+	const char *name, *family, *underlay, *route, *profile, *plugin, *output, *name_space;
 	unsigned int nodes, subnets, port, wait;
 	bool all, all_namespaces, help, quiet;
 	struct {
