@@ -43,12 +43,10 @@ static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __s
 	const struct node_row *node, *own;
 	enum verdict verdict = packet_parse(p, skb, HOOK_TO_TUNNEL);
 
-	if (!now || !now->ready)
-		return VERDICT_DROP_INTERNAL;
-	if ((skb->mark & now->mark_mask) == (now->mark_mask & ~now->mark))
-		return VERDICT_ACCEPT;
 	if (verdict != VERDICT_NEXT)
 		return verdict;
+	if (!now || !now->ready)
+		return VERDICT_DROP_INTERNAL;
 	if (!range_in_own(now, &p->source)) {
 		own = bpf_map_lookup_elem(&pw_node, &p->source);
 		if (!own || !(own->flags & NODE_OWN))
@@ -65,8 +63,13 @@ static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __s
 SEC("tc")
 int to_tunnel(struct __sk_buff *skb)
 {
+	const struct settings_row *now = settings();
+	enum verdict verdict;
 	struct packet p;
-	enum verdict verdict = to_tunnel_steps(&p, skb);
 
+	/* It was judged and counted where its key was set. */
+	if (now && now->ready && (skb->mark & now->mark_mask) == (now->mark_mask & ~now->mark))
+		return TC_ACT_UNSPEC;
+	verdict = to_tunnel_steps(&p, skb);
 	return packet_end(&p, verdict);
 }
