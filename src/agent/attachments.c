@@ -18,7 +18,9 @@ static bool attachment_is_sound(const struct attachment *a)
 	       memchr(a->ifname, 0, sizeof(a->ifname)) && memchr(a->link, 0, sizeof(a->link)) &&
 	       memchr(a->pod_namespace, 0, sizeof(a->pod_namespace)) &&
 	       memchr(a->pod_name, 0, sizeof(a->pod_name)) &&
-	       memchr(a->pod_uid, 0, sizeof(a->pod_uid));
+	       memchr(a->pod_uid, 0, sizeof(a->pod_uid)) &&
+	       memchr(a->network, 0, sizeof(a->network)) &&
+	       memchr(a->labels, 0, sizeof(a->labels));
 }
 
 static int attachment_read(int directory, const char *name, struct attachment *ret)

@@ -132,10 +132,28 @@ static json_t *address_list(const struct addr *addr, size_t count)
 	return list;
 }
 
+/* Of the record: "KEY=VALUE" and a line break each. */
+static json_t *label_tree(const struct attachment *a)
+{
+	json_t *tree = json_object();
+
+	for (const char *at = a->labels, *equals; (equals = strchr(at, '=')); at++) {
+		size_t value = strcspn(equals + 1, "\n");
+
+		json_object_setn_new(
+			tree, at, (size_t)(equals - at), json_stringn(equals + 1, value));
+		at = equals + 1 + value;
+		if (!*at)
+			break;
+	}
+	return tree;
+}
+
 static json_t *attachment_tree(const struct attachment *a)
 {
-	return json_pack("{s:s, s:s, s:o, s:s, s:i, s:s, s:s, s:o}", "namespace", a->pod_namespace,
-		"name", *a->pod_name ? a->pod_name : a->container, "addresses",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:s, s:s, s:o}", "network",
+		a->network, "namespace", a->pod_namespace,
+		"name", *a->pod_name ? a->pod_name : a->container, "labels", label_tree(a), "addresses",
 		address_list(a->addresses, a->address_count), "link", a->link, "ifindex",
 		(int)a->ifindex, "container", a->container, "ifname", a->ifname, "mac",
 		json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", a->mac[0], a->mac[1], a->mac[2],
