@@ -386,10 +386,11 @@ static int yaml_read_stream(struct yaml_reader *reader, struct yaml_documents *d
 			continue;
 		document.line = event.start_mark.line + 1;
 		r = yaml_read_document(reader, &document);
-		if (r < 0)
+		if (r < 0) {
 			json_cleanup(&document.tree);
-		if (r < 0)
+			free(document.reason);
 			return r;
+		}
 		if (json_is_null(document.tree))
 			json_cleanup(&document.tree);
 		else

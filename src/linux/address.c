@@ -65,7 +65,7 @@ static bool address_read(const struct nlmsghdr *message, struct address *ret)
 	own = at[IFA_LOCAL] ? at[IFA_LOCAL] : at[IFA_ADDRESS];
 	if (!own || !family_read_addr(own, &ret->addr))
 		return false;
-	flags = at[IFA_FLAGS] ? mnl_attr_get_u32(at[IFA_FLAGS]) : header->ifa_flags;
+	flags = at[IFA_FLAGS] ? netlink_read_u32(at[IFA_FLAGS]) : header->ifa_flags;
 	ret->length = family_read_length(header->ifa_family, header->ifa_prefixlen);
 	ret->ifindex = header->ifa_index;
 	ret->flags = (flags & IFA_F_NODAD ? ADDRESS_NO_DAD : 0U) |

@@ -14,21 +14,18 @@
 
 #define LINK_LOWER_UP 0x10000 /* IFF_LOWER_UP of <linux/if.h>, which <net/if.h> excludes */
 
-static unsigned int link_read_number(const struct nlattr *attribute)
-{
-	return attribute ? mnl_attr_get_u32(attribute) : 0;
-}
-
 static void link_read_vxlan(const struct nlattr *nest, struct link_info *info)
 {
 	const struct nlattr *at[IFLA_VXLAN_MAX + 1];
 
 	netlink_read_nest(nest, at, ARRAY_SIZE(at));
-	if (at[IFLA_VXLAN_PORT])
+	if (at[IFLA_VXLAN_PORT] && mnl_attr_get_payload_len(at[IFLA_VXLAN_PORT]) == sizeof(uint16_t))
 		info->vxlan_port = ntohs(mnl_attr_get_u16(at[IFLA_VXLAN_PORT]));
 	/* A flag when it is set, a byte when it is read. */
 	info->vxlan_external =
-		at[IFLA_VXLAN_COLLECT_METADATA] && mnl_attr_get_u8(at[IFLA_VXLAN_COLLECT_METADATA]);
+		at[IFLA_VXLAN_COLLECT_METADATA] &&
+		mnl_attr_get_payload_len(at[IFLA_VXLAN_COLLECT_METADATA]) == sizeof(uint8_t) &&
+		mnl_attr_get_u8(at[IFLA_VXLAN_COLLECT_METADATA]);
 }
 
 static void link_read_kind(const struct nlattr *nest, struct link_info *info)
@@ -54,13 +51,13 @@ static void link_read(const struct nlmsghdr *message, struct link_info *info)
 		.up = header->ifi_flags & IFF_UP,
 		.carrier = header->ifi_flags & LINK_LOWER_UP,
 		.loopback = header->ifi_flags & IFF_LOOPBACK,
-		.mtu = link_read_number(at[IFLA_MTU]),
-		.group = link_read_number(at[IFLA_GROUP]),
-		.peer_ifindex = link_read_number(at[IFLA_LINK]),
+		.mtu = netlink_read_u32(at[IFLA_MTU]),
+		.group = netlink_read_u32(at[IFLA_GROUP]),
+		.peer_ifindex = netlink_read_u32(at[IFLA_LINK]),
 		.netns_id = -1,
 	};
 	if (at[IFLA_LINK_NETNSID])
-		info->netns_id = (int)mnl_attr_get_u32(at[IFLA_LINK_NETNSID]);
+		info->netns_id = (int)netlink_read_u32(at[IFLA_LINK_NETNSID]);
 	if (at[IFLA_IFNAME])
 		netlink_read_text(at[IFLA_IFNAME], info->name, sizeof(info->name));
 	if (at[IFLA_ADDRESS] && mnl_attr_get_payload_len(at[IFLA_ADDRESS]) == LINK_MAC_SIZE)

@@ -135,6 +135,13 @@ void netlink_batch_clear(struct netlink_batch *batch)
 	*batch = (struct netlink_batch){0};
 }
 
+uint32_t netlink_read_u32(const struct nlattr *attribute)
+{
+	if (!attribute || mnl_attr_get_payload_len(attribute) != sizeof(uint32_t))
+		return 0;
+	return mnl_attr_get_u32(attribute);
+}
+
 static void netlink_sort(
 	const char *data, size_t length, const struct nlattr **ret_table, size_t size)
 {
@@ -182,6 +189,21 @@ static bool netlink_is_tolerated(unsigned int tolerate, int code)
 	       (code == ENOENT || code == ENODEV || code == ESRCH || code == EADDRNOTAVAIL);
 }
 
+/* mnl_nlmsg_ok() compares as signed numbers and takes a length of 2 GiB for a small one. */
+static bool netlink_is_whole(const struct nlmsghdr *message, int size)
+{
+	return size >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
+	       message->nlmsg_len <= (uint32_t)size;
+}
+
+/* A positive errno, 0: none. The kernel's are below 4096 (MAX_ERRNO). */
+static int netlink_code(int error)
+{
+	if (error == 0)
+		return 0;
+	return error < 0 && error >= -4095 ? -error : EPROTO;
+}
+
 /* The kernel's own words; empty where it says nothing. */
 static void netlink_read_words(const struct nlmsghdr *answer, char *words, size_t size)
 {
@@ -190,9 +212,10 @@ static void netlink_read_words(const struct nlmsghdr *answer, char *words, size_
 	const struct nlattr *at[NLMSGERR_ATTR_MAX + 1];
 
 	*words = '\0';
-	if (!(answer->nlmsg_flags & NLM_F_ACK_TLVS))
+	if (!(answer->nlmsg_flags & NLM_F_ACK_TLVS) ||
+		mnl_nlmsg_get_payload_len(answer) < sizeof(*error))
 		return;
-	if (!(answer->nlmsg_flags & NLM_F_CAPPED))
+	if (!(answer->nlmsg_flags & NLM_F_CAPPED) && error->msg.nlmsg_len > sizeof(error->msg))
 		offset += error->msg.nlmsg_len - sizeof(error->msg);
 	netlink_read(answer, offset, at, ARRAY_SIZE(at));
 	if (at[NLMSGERR_ATTR_MSG])
@@ -228,7 +251,7 @@ static void netlink_take_answer(const struct nlmsghdr *answer, struct netlink_me
 	struct netlink_failures *failures)
 {
 	const struct nlmsgerr *error = mnl_nlmsg_get_payload(answer);
-	int code = -error->error;
+	int code = netlink_code(error->error);
 
 	message->result = netlink_is_tolerated(message->tolerate, code) ? 0 : -code;
 	if (message->result == 0 || failures->count++)
@@ -262,10 +285,11 @@ static int netlink_commit_portion(struct netlink *netlink, struct netlink_batch 
 
 		if (size < 0)
 			return size;
-		for (; mnl_nlmsg_ok(answer, size); answer = mnl_nlmsg_next(answer, &size)) {
+		for (; netlink_is_whole(answer, size); answer = mnl_nlmsg_next(answer, &size)) {
 			uint32_t place = answer->nlmsg_seq - base;
 
-			if (answer->nlmsg_type != NLMSG_ERROR || place >= count)
+			if (answer->nlmsg_type != NLMSG_ERROR || place >= count ||
+				mnl_nlmsg_get_payload_len(answer) < sizeof(struct nlmsgerr))
 				continue;
 			netlink_take_answer(answer, &batch->message[first + place], failures);
 			missing--;
@@ -321,13 +345,13 @@ static void netlink_answers_take(
 		answers->done = true;
 		if (mnl_nlmsg_get_payload_len(message) < sizeof(error->error))
 			return;
-		answers->code = -error->error;
+		answers->code = netlink_code(error->error);
 		if (message->nlmsg_type == NLMSG_ERROR)
 			netlink_read_words(message, answers->words, sizeof(answers->words));
 		return;
 	}
 	answers->data = mem_grow(answers->data, &answers->capacity, answers->length + size, 1);
-	memcpy(answers->data + answers->length, message, size);
+	memcpy(answers->data + answers->length, message, message->nlmsg_len);
 	answers->length += size;
 	if (!is_dump)
 		answers->done = true;
@@ -347,14 +371,37 @@ static int netlink_exchange(struct netlink *netlink, struct nlmsghdr *request,
 
 		if (size < 0)
 			return size;
-		for (; mnl_nlmsg_ok(message, size); message = mnl_nlmsg_next(message, &size))
+		for (; netlink_is_whole(message, size); message = mnl_nlmsg_next(message, &size))
 			if (message->nlmsg_seq == request->nlmsg_seq && !answers->done)
 				netlink_answers_take(answers, message, is_dump);
 	}
 	return 0;
 }
 
-static int netlink_walk(const struct netlink_answers *answers, netlink_each each, void *context)
+/* What answers a request: the type, and the bytes before its attributes. */
+static const struct {
+	uint16_t request, answer;
+	size_t header;
+} netlink_kinds[] = {
+	{RTM_GETLINK, RTM_NEWLINK, sizeof(struct ifinfomsg)},
+	{RTM_GETADDR, RTM_NEWADDR, sizeof(struct ifaddrmsg)},
+	{RTM_GETROUTE, RTM_NEWROUTE, sizeof(struct rtmsg)},
+	{RTM_GETNEIGH, RTM_NEWNEIGH, sizeof(struct ndmsg)},
+	{RTM_GETQDISC, RTM_NEWQDISC, sizeof(struct tcmsg)},
+	{RTM_GETTFILTER, RTM_NEWTFILTER, sizeof(struct tcmsg)},
+};
+
+static bool netlink_answers_it(uint16_t request, const struct nlmsghdr *message)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(netlink_kinds); i++)
+		if (netlink_kinds[i].request == request)
+			return message->nlmsg_type == netlink_kinds[i].answer &&
+			       mnl_nlmsg_get_payload_len(message) >= netlink_kinds[i].header;
+	return false;
+}
+
+static int netlink_walk(const struct netlink_answers *answers, uint16_t request, netlink_each each,
+	void *context)
 {
 	int r = 0;
 
@@ -362,7 +409,8 @@ static int netlink_walk(const struct netlink_answers *answers, netlink_each each
 		const struct nlmsghdr *message = (const struct nlmsghdr *)(answers->data + at);
 
 		at += MNL_ALIGN(message->nlmsg_len);
-		r = each(message, context);
+		if (netlink_answers_it(request, message))
+			r = each(message, context);
 	}
 	return r;
 }
@@ -383,7 +431,7 @@ int netlink_request(struct netlink *netlink, struct nlmsghdr *request, const cha
 		if (answers.code)
 			return err_set(err, answers.code, "%s: %s%s", what, strerror(answers.code),
 				answers.words);
-		return netlink_walk(&answers, each, context);
+		return netlink_walk(&answers, request->nlmsg_type, each, context);
 	}
 	return err_set(
 		err, EAGAIN, "%s: changed under each of %d readings", what, NETLINK_DUMP_TRIES);

@@ -6,6 +6,7 @@
 #include <libmnl/libmnl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * NETLINK_ROUTE. All that changes something is appended to a batch (link.h, address.h, route.h,
@@ -66,6 +67,8 @@ void netlink_batch_clear(struct netlink_batch *batch);
 void netlink_read(const struct nlmsghdr *message, size_t header, const struct nlattr **ret_table,
 	size_t size);
 void netlink_read_nest(const struct nlattr *nest, const struct nlattr **ret_table, size_t size);
+/* Host order as the kernel gives it; 0 where there is no attribute, or one of another size. */
+uint32_t netlink_read_u32(const struct nlattr *attribute);
 /* Cut to size, and always ended. */
 void netlink_read_text(const struct nlattr *attribute, char *ret_text, size_t size);
 
@@ -78,7 +81,7 @@ int netlink_commit(struct netlink *netlink, struct netlink_batch *batch, struct 
 
 /*
  * Calls `each` for every object of a dump, or for the one answer of a request without
- * NLM_F_DUMP. The objects are collected first: a dump that was interrupted by a change
+ * NLM_F_DUMP: messages of the type that belongs to the request, with their whole family header. The objects are collected first: a dump that was interrupted by a change
  * (NLM_F_DUMP_INTR) starts again, and `each` sees a whole one once. `each` returns 0 to go on;
  * another value ends the walk and is returned.
  */

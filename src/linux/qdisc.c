@@ -94,7 +94,7 @@ static int block_take(const struct nlmsghdr *message, void *context)
 		return 0;
 	netlink_read_nest(at[TCA_OPTIONS], option, ARRAY_SIZE(option));
 	if (option[TCA_BPF_ID])
-		program->id = mnl_attr_get_u32(option[TCA_BPF_ID]);
+		program->id = netlink_read_u32(option[TCA_BPF_ID]);
 	if (option[TCA_BPF_NAME])
 		netlink_read_text(option[TCA_BPF_NAME], program->name, sizeof(program->name));
 	return 0;
@@ -133,14 +133,15 @@ static int clsact_visit(const struct nlmsghdr *message, void *context)
 	const struct tcmsg *header = mnl_nlmsg_get_payload(message);
 	const struct nlattr *at[TCA_MAX + 1];
 	struct clsact clsact = {.ifindex = (unsigned int)header->tcm_ifindex};
+	char kind[16] = "";
 
 	netlink_read(message, sizeof(*header), at, ARRAY_SIZE(at));
-	if (!at[TCA_KIND] || strcmp(mnl_attr_get_str(at[TCA_KIND]), "clsact") != 0)
+	if (at[TCA_KIND])
+		netlink_read_text(at[TCA_KIND], kind, sizeof(kind));
+	if (strcmp(kind, "clsact") != 0)
 		return 0;
-	if (at[TCA_INGRESS_BLOCK])
-		clsact.ingress_block = mnl_attr_get_u32(at[TCA_INGRESS_BLOCK]);
-	if (at[TCA_EGRESS_BLOCK])
-		clsact.egress_block = mnl_attr_get_u32(at[TCA_EGRESS_BLOCK]);
+	clsact.ingress_block = netlink_read_u32(at[TCA_INGRESS_BLOCK]);
+	clsact.egress_block = netlink_read_u32(at[TCA_EGRESS_BLOCK]);
 	return walk->each(&clsact, walk->context);
 }
 

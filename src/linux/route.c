@@ -121,17 +121,12 @@ static void route_read_via(const struct nlattr *attribute, struct addr *ret_gate
 		memcpy(ret_gateway->bytes, via + sizeof(family), sizeof(ret_gateway->bytes));
 }
 
-static unsigned int route_read_number(const struct nlattr *attribute)
-{
-	return attribute ? mnl_attr_get_u32(attribute) : 0;
-}
-
 static unsigned int route_read_mtu(const struct nlattr *metrics)
 {
 	const struct nlattr *at[RTAX_MAX + 1];
 
 	netlink_read_nest(metrics, at, ARRAY_SIZE(at));
-	return route_read_number(at[RTAX_MTU]);
+	return netlink_read_u32(at[RTAX_MTU]);
 }
 
 static bool route_read(const struct nlmsghdr *message, struct route *ret)
@@ -144,11 +139,11 @@ static bool route_read(const struct nlmsghdr *message, struct route *ret)
 	netlink_read(message, sizeof(*header), at, ARRAY_SIZE(at));
 	*ret = (struct route){
 		.type = route_type_read(header->rtm_type),
-		.ifindex = route_read_number(at[RTA_OIF]),
+		.ifindex = netlink_read_u32(at[RTA_OIF]),
 		.on_link = header->rtm_flags & RTNH_F_ONLINK,
-		.table = at[RTA_TABLE] ? mnl_attr_get_u32(at[RTA_TABLE]) : header->rtm_table,
+		.table = at[RTA_TABLE] ? netlink_read_u32(at[RTA_TABLE]) : header->rtm_table,
 		.protocol = header->rtm_protocol,
-		.metric = route_read_number(at[RTA_PRIORITY]),
+		.metric = netlink_read_u32(at[RTA_PRIORITY]),
 		.mtu = at[RTA_METRICS] ? route_read_mtu(at[RTA_METRICS]) : 0,
 	};
 	family_read_default(header->rtm_family, &ret->destination.addr);

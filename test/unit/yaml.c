@@ -171,6 +171,8 @@ static const struct {
 	{"a: b: c\n", "(line 1, column 5: mapping values are not allowed in this context)"},
 	{"a: 1\n\tb: 2\n", "(line 2, column 1: found a tab character that violates indentation "
 			   "while scanning a plain scalar)"},
+	{"a: 1\na: 2\n---\n[", /* refused first, then broken */
+		"(line 5, column 1: did not find expected node content while parsing a flow node)"},
 	{"a: \"b\n", "(line 2, column 1: found unexpected end of stream while scanning a quoted "
 		     "scalar)"},
 	{"a: \xff\n", "(line 1: no UTF-8)"},
