@@ -40,6 +40,15 @@ static const struct row rows[] = {
 	{"to its node's address in the pod range", .step.in = {FRAME_ECHO, POD_A, OWN_ROUTER},
 		.verdict = VERDICT_STACK},
 
+	{"to a pod with a limit", .step.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_SYN},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B, .setting = SETTING_LIMIT},
+	{"UDP to a pod with a limit",
+		.step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .payload = 1000},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B, .setting = SETTING_LIMIT},
+	{"from a pod with a limit",
+		.step = {.device = DEVICE_B, .in = {FRAME_UDP, POD_B, POD_A, 5000, 53}},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_A, .setting = SETTING_LIMIT},
+
 	/* an address of this node's range that no pod holds */
 	{"TCP to nobody",
 		.step.in = {FRAME_TCP, POD_A, NOBODY, 5000, 80, FRAME_SYN, .sequence = 41},

@@ -192,6 +192,8 @@ static void rows_make(enum setting setting, int underlay, struct rows *rows)
 		exit(2);
 	attachment_make(DEVICE_A, POD_A, &a);
 	attachment_make(DEVICE_B, POD_B, &b);
+	if (setting == SETTING_LIMIT)
+		b.limit[DIRECTION_INGRESS].rate = 1000000;
 	compile_attachment(&a, NULL, rows);
 	compile_attachment(&b, NULL, rows);
 	rows_sort(rows);

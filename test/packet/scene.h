@@ -47,6 +47,7 @@ enum setting {
 	SETTING_VXLAN,
 	SETTING_DIRECT,
 	SETTING_NO_MASQUERADE,
+	SETTING_LIMIT, /* what enters POD_B is limited */
 	SETTING_NOTHING, /* programs are there, rows not yet */
 	SETTING_MAX
 };
