@@ -127,19 +127,30 @@ static int check_programs(struct agent *agent, const struct attachment *a, struc
 	return r;
 }
 
+/*
+ * The limit that ADD has set, and no other: packets from other pods pass by the queue of a link for
+ * which podwire has not set it, so what the plugin `bandwidth` puts there would hold back nothing.
+ */
 static int check_limit(struct agent *agent, const struct attachment *a, struct err *err)
 {
 	const struct attachment_limit *limit = &a->limit[DIRECTION_INGRESS];
 	struct shaper wanted = shaper_of_bits(limit->rate, limit->burst), found = {0};
-	int r;
+	int r = shaper_find(agent->netlink, a->ifindex, &found, err);
 
-	if (!limit->rate)
+	if (!limit->rate && r == -ENOENT)
 		return 0;
-	r = shaper_find(agent->netlink, a->ifindex, &found, err);
-	if (r == 0 && found.rate != wanted.rate)
-		r = err_set(err, ENOENT, "its limit is %llu bytes a second instead of %llu",
+	if (r < 0)
+		return r;
+	if (!limit->rate)
+		return err_set(err, EINVAL,
+			"has a token bucket that podwire has not made and packets pass by; take "
+			"the "
+			"plugin \"bandwidth\" out of the list and give podwire the capability "
+			"\"bandwidth\"");
+	if (found.rate != wanted.rate)
+		return err_set(err, ENOENT, "its limit is %llu bytes a second instead of %llu",
 			(unsigned long long)found.rate, (unsigned long long)wanted.rate);
-	return r;
+	return 0;
 }
 
 static int check_node_side(struct agent *agent, const struct attachment *a, struct err *err)
