@@ -17,7 +17,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define MEDDLE_SECONDS 10
+#define MEDDLE_SECONDS 3
 
 #define _netlink_ _cleanup_(netlink_close)
 

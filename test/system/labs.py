@@ -15,6 +15,8 @@ PODWIRE = os.path.join(ROOT, "build", "podwire")
 PLUGIN = os.path.join(ROOT, "build", "podwire-cni")
 PYTHON = "/usr/bin/python3"
 LABS = "/run/podwire/lab"
+REPAIR_SECONDS = 3
+NO_DIRECT = "the switch of a hostile lab drops pods' addresses, and direct routes need them there"
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 
 
@@ -46,6 +48,7 @@ class Lab:
     def __init__(self, name):
         self.name = name
         self.directory = os.path.join(LABS, name)
+        self.hostile = False
 
     # --- the command line ---
 
@@ -54,6 +57,7 @@ class Lab:
         return run(PODWIRE, "lab", verb, "--name", self.name, *arguments, **options)
 
     def up(self, *flags, **options):
+        self.hostile = "hostile" in flags
         return self.podwire("up", *flags, timeout=120, **options)
 
     def down(self, **options):
@@ -156,7 +160,21 @@ class Lab:
 
     def probe(self, where, targets, seconds=2.0):
         """Ask each (protocol, address, port) from there, all at once; a reply is the responder's
-        line, or the reason why there is none ("timeout", "refused", ...)."""
+        line, or the reason why there is none ("timeout", "refused", ...). On a hostile node a
+        route may just have been taken away: within REPAIR_SECONDS there must be an answer."""
+        replies = self.probe_once(where, targets, seconds)
+        end_of_repair = time.monotonic() + (REPAIR_SECONDS if self.hostile else 0)
+        while time.monotonic() < end_of_repair:
+            failed = [i for i, reply in enumerate(replies) if "error" in reply
+                      and reply["error"] != "refused"]
+            if not failed:
+                break
+            again = self.probe_once(where, [targets[i] for i in failed], seconds)
+            for i, reply in zip(failed, again):
+                replies[i] = reply
+        return replies
+
+    def probe_once(self, where, targets, seconds):
         done = self.exec(where, PYTHON, "-B", os.path.join(HERE, "probe.py"),
                          json.dumps({"targets": targets, "seconds": seconds}))
         return json.loads(done.stdout)

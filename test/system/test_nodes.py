@@ -2,6 +2,7 @@
 """Nodes come, go and change their addresses while traffic flows."""
 import os
 
+import labs
 import pytest
 from labs import wait_for, write_json
 from test_agent import check_traffic, traffic
@@ -9,9 +10,13 @@ from test_agent import check_traffic, traffic
 NODE = "apiVersion: v1\nkind: Node\nmetadata: {name: %s}\n"
 
 
-@pytest.fixture(scope="module", params=["vxlan", "direct"])
+@pytest.fixture(scope="module", params=["vxlan-clean", "direct-clean", "vxlan-hostile",
+                                        "direct-hostile"])
 def lab(request, make_lab):
-    return make_lab("-n", "2", "--route", request.param, name="-" + request.param)
+    route, profile = request.param.split("-")
+    if request.param == "direct-hostile":
+        pytest.skip(labs.NO_DIRECT)
+    return make_lab("-n", "2", "--route", route, "--profile", profile, name="-" + request.param)
 
 
 def pods_of(lab, node):
@@ -45,6 +50,8 @@ def test_renumbered(lab):
         if address["type"] == "InternalIP":
             address["address"] = renumber(address["address"])
             new.append(address["address"])
+    if lab.hostile:
+        admit(lab, second, new)
     device = lab.exec(second, "ip", "-o", "route", "get", "10.89.1.10").stdout.split("dev ")[1]
     for address in new:
         lab.exec(second, "ip", "address", "add", address + ("/64" if ":" in address else "/24"),
@@ -57,6 +64,13 @@ def test_renumbered(lab):
 
     wait_for(lambda: all(a in str(lab.query(first, "nodes")) for a in new), "it is known", 2)
     wait_for(all_answer, "its pods answer", 2)
+
+
+def admit(lab, node, addresses):
+    """Tell the switch of a hostile lab that these are the node's too."""
+    rules = [f"insert rule bridge switch from-{node} {'ip6' if ':' in a else 'ip'} saddr {a} accept"
+             for a in addresses]
+    labs.run("nsenter", f"--net={lab.directory}/ns/fabric", "nft", "; ".join(rules))
 
 
 def renumber(address):
