@@ -151,7 +151,9 @@ class Lab:
         for node in os.listdir(os.path.join(self.directory, "nodes")):
             pid = self.agent_pid(node)
             for fd in os.listdir(f"/proc/{pid}/fdinfo") if pid else []:
-                with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as info:
+                # A descriptor that lives for one request may have gone since the listing.
+                with contextlib.suppress(FileNotFoundError), \
+                        open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as info:
                     programs |= {int(line.split()[1]) for line in info
                                  if line.startswith("prog_id:")}
         return namespaces, programs
