@@ -41,6 +41,7 @@ struct packet {
 	struct addr source;
 	struct addr target;
 	__u32 l4; /* offset of the transport header */
+	__u32 end; /* of what the IP header counts; behind it is padding */
 	__u32 fragment_id;
 	int action; /* what the kernel is told; a redirect sets it */
 	__u32 redirect; /* the device that a redirect leads to, for tests and traces */
@@ -90,6 +91,7 @@ static __always_inline enum verdict packet_parse_ipv4(struct packet *p)
 	p->protocol = ip->protocol;
 	p->has_options = header > sizeof(*ip);
 	p->l4 = packet_l2 + header;
+	p->end = packet_l2 + length;
 	p->fragment_id = ip->id;
 	fragment = bpf_ntohs(ip->frag_off);
 	if (fragment & IPV4_OFFSET_MASK)
@@ -106,13 +108,22 @@ struct packet_extension {
 	__be32 id;
 };
 
-/* Steps over one extension header; VERDICT_ACCEPT says that the transport header is reached. */
+/*
+ * Steps over one extension header; VERDICT_ACCEPT says that the transport header is reached. Hop by
+ * hop options stand first or nowhere (RFC 8200 4.1).
+ */
 static __always_inline enum verdict packet_step_ipv6(struct packet *p)
 {
 	struct packet_extension extension;
 
+	/* What follows a later fragment's header is no header. */
+	if (p->fragment == FRAGMENT_LATER)
+		return VERDICT_ACCEPT;
 	switch (p->protocol) {
 	case IPPROTO_HOPOPTS_:
+		if (p->l4 != packet_l2 + sizeof(struct ipv6hdr))
+			return VERDICT_DROP_HEADERS;
+		break;
 	case IPPROTO_ROUTING:
 	case IPPROTO_DSTOPTS:
 	case IPPROTO_FRAGMENT:
@@ -138,8 +149,9 @@ static __always_inline enum verdict packet_step_ipv6(struct packet *p)
 		p->l4 += (extension.length + 1) * 8;
 	}
 	p->protocol = extension.next;
-	/* What follows a later fragment's header is no header. */
-	return p->fragment == FRAGMENT_LATER ? VERDICT_ACCEPT : VERDICT_NEXT;
+	if (p->l4 > p->end)
+		return VERDICT_DROP_MALFORMED;
+	return VERDICT_NEXT;
 }
 
 static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
@@ -155,10 +167,11 @@ static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
 	ip = (void *)(long)skb->data + packet_l2;
 	if ((void *)(ip + 1) > (void *)(long)skb->data_end)
 		return VERDICT_DROP_MALFORMED;
-	length = bpf_ntohs(ip->payload_len);
+	length = bpf_ntohs(ip->payload_len) + (__u32)sizeof(*ip);
 	/* BIG TCP bears a jumbo header, which counts in no length field. */
-	if (ip->version != 6 ||
-		(!(length == 0 && skb->gso_size) && length + sizeof(*ip) > skb->len - packet_l2))
+	if (length == sizeof(*ip) && skb->gso_size)
+		length = skb->len - packet_l2;
+	if (ip->version != 6 || length > skb->len - packet_l2)
 		return VERDICT_DROP_MALFORMED;
 	__builtin_memcpy(&p->source, &ip->saddr, sizeof(p->source));
 	__builtin_memcpy(&p->target, &ip->daddr, sizeof(p->target));
@@ -168,11 +181,18 @@ static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
 	p->family = 6;
 	p->protocol = ip->nexthdr;
 	p->l4 = packet_l2 + sizeof(*ip);
+	p->end = packet_l2 + length;
 	for (i = 0; i < IPV6_EXTENSIONS_MAX && verdict == VERDICT_NEXT; i++)
 		verdict = packet_step_ipv6(p);
 	if (verdict == VERDICT_ACCEPT)
 		return VERDICT_NEXT;
 	return verdict == VERDICT_NEXT ? VERDICT_DROP_HEADERS : verdict;
+}
+
+/* A header that is cut off would be filled up from the padding, and no receiver would take it. */
+static __always_inline bool packet_has_transport(const struct packet *p, __u32 size)
+{
+	return p->l4 + size <= p->end;
 }
 
 static __always_inline enum verdict packet_parse_transport(struct packet *p)
@@ -183,18 +203,21 @@ static __always_inline enum verdict packet_parse_transport(struct packet *p)
 		return VERDICT_NEXT;
 	switch (p->protocol) {
 	case IPPROTO_TCP:
-		if (bpf_skb_load_bytes(p->skb, p->l4, header, 14) < 0)
+		if (!packet_has_transport(p, 20) ||
+			bpf_skb_load_bytes(p->skb, p->l4, header, 14) < 0)
 			return VERDICT_DROP_MALFORMED;
 		p->tcp_flags = header[13];
 		break;
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
-		if (bpf_skb_load_bytes(p->skb, p->l4, header, 8) < 0)
+		if (!packet_has_transport(p, p->protocol == IPPROTO_UDP ? 8 : 12) ||
+			bpf_skb_load_bytes(p->skb, p->l4, header, 8) < 0)
 			return VERDICT_DROP_MALFORMED;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (bpf_skb_load_bytes(p->skb, p->l4, header, 4) < 0)
+		if (!packet_has_transport(p, 4) ||
+			bpf_skb_load_bytes(p->skb, p->l4, header, 4) < 0)
 			return VERDICT_DROP_MALFORMED;
 		p->icmp_type = header[0];
 		return VERDICT_NEXT;

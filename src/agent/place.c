@@ -97,7 +97,9 @@ static int place_keep_advertisements(const char *directory, struct err *err)
 		_free_ char *key = mem_format("net/ipv6/conf/%s/accept_ra", entry->d_name);
 		char now[SYSCTL_VALUE_SIZE];
 
-		if (entry->d_name[0] == '.' || sysctl_read(key, now, NULL) < 0 ||
+		/* Devices to come, ours among them, have no such need. */
+		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "default") == 0 ||
+			sysctl_read(key, now, NULL) < 0 ||
 			strcmp(now, "1") != 0)
 			continue;
 		r = place_set_sysctl(directory, key, "2", err);

@@ -238,13 +238,10 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 }
 
 /* Without this node's object nothing can be said about its wires, and no pod can be added. */
-static int reconcile_all(struct agent *agent, struct err *err)
+static int reconcile_known(struct agent *agent, const struct node *own, struct err *err)
 {
-	const struct node *own = store_own_node(&agent->objects.store, &agent->settings);
-	int r = node_find_facts(agent, own, err);
+	int r = node_make_links(agent, err);
 
-	if (r == 0)
-		r = node_make_links(agent, err);
 	if (r == 0)
 		r = reconcile_rows(agent, err);
 	if (r == 0)
@@ -253,6 +250,22 @@ static int reconcile_all(struct agent *agent, struct err *err)
 		r = node_attach_wires(agent, err);
 	if (r == 0)
 		r = firewall_keep(agent, err);
+	return r;
+}
+
+/*
+ * Where a wire of the settings is missing, what was found before stays in force and all else goes
+ * on: a node that has gone must lose its rights all the same.
+ */
+static int reconcile_all(struct agent *agent, struct err *err)
+{
+	const struct node *own = store_own_node(&agent->objects.store, &agent->settings);
+	int r = node_find_facts(agent, own, err);
+
+	if (r == 0)
+		return reconcile_known(agent, own, err);
+	if (agent->facts.tunnel_ifindex)
+		reconcile_known(agent, own, NULL);
 	return r;
 }
 
