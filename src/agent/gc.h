@@ -6,8 +6,8 @@
 #include "agent/control.h"
 
 /*
- * GC: of this network, everything that the runtime does not name as valid is removed. A request
- * without the list says nothing about anything; an empty one says that nothing is valid.
+ * GC: of this network, everything that the runtime does not name as valid (agent/valid.h) is
+ * removed.
  */
 int gc_run(struct agent *agent, const struct cni_request *request, struct control_request *call,
 	struct text *reply, struct cni_error *error);
