@@ -5,6 +5,7 @@
 #include "model/object.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 static void print_addr(struct text *text, const struct addr *addr)
 {
@@ -156,6 +157,97 @@ static void print_settings(struct text *text, const void *key, const void *value
 				row->lengths[i / SETTINGS_LENGTHS][i % SETTINGS_LENGTHS].length);
 }
 
+static void print_set(struct text *text, const char *name, __u64 set)
+{
+	if (set)
+		text_printf(text, " %s %016llx", name, (unsigned long long)set);
+}
+
+static void print_port(struct text *text, const struct addr *addr, __be16 port)
+{
+	text_append(text, " ");
+	print_addr(text, addr);
+	text_printf(text, " port %u", ntohs(port));
+}
+
+static void print_backend(struct text *text, const void *key, const void *value)
+{
+	const struct backend_key *backend = key;
+	const struct backend_row *row = value;
+
+	text_printf(text, "%016llx %u", (unsigned long long)backend->set, backend->index);
+	print_port(text, &row->addr, row->port);
+	if (row->flags & BACKEND_HERE)
+		text_append(text, " here");
+	if (row->flags & BACKEND_TERMINATING)
+		text_append(text, " terminating");
+}
+
+static void print_member(struct text *text, const void *key, const void *value)
+{
+	const struct member_key *member = key;
+	const struct member_row *row = value;
+
+	text_printf(text, "%016llx", (unsigned long long)member->set);
+	print_port(text, &member->addr, member->port);
+	text_printf(text, " index %u", row->index);
+}
+
+static void print_maglev(struct text *text, const void *key, const void *value)
+{
+	const struct maglev_key *maglev = key;
+	const struct maglev_row *row = value;
+
+	text_printf(text, "%016llx %u", (unsigned long long)maglev->set, maglev->chunk);
+	for (unsigned int i = 0; i < MAGLEV_CHUNK; i++)
+		text_printf(text, " %u", row->index[i]);
+}
+
+static void print_source(struct text *text, const void *key, const void *value)
+{
+	const struct source_key *source = key;
+	struct addr addr;
+	__u64 set;
+
+	(void)value;
+	memcpy(&set, source->set, sizeof(set));
+	memcpy(&addr, source->addr, sizeof(addr));
+	text_printf(text, "%016llx ", (unsigned long long)set);
+	print_prefix(text, &addr, source->length - 64);
+}
+
+static void print_list(struct text *text, const char *name, const struct service_list *list)
+{
+	text_printf(text, " %s", name);
+	if (!list->count) {
+		text_append(text, list->answer == SERVICE_DROP ? " drop" : " refuse");
+		return;
+	}
+	text_printf(text, " %016llx/%u", (unsigned long long)list->set, list->count);
+	if (list->maglev)
+		text_printf(text, " maglev %u", list->maglev);
+}
+
+static void print_service(struct text *text, const void *key, const void *value)
+{
+	static const char *const scopes[] = {[SERVICE_VIRTUAL] = "virtual",
+		[SERVICE_OWN_NODE] = "own-node", [SERVICE_OTHER_NODE] = "other-node"};
+	const struct service_key *service = key;
+	const struct service_row *row = value;
+
+	_Static_assert(ARRAY_SIZE(scopes) == SERVICE_SCOPE_MAX, "a name for each scope");
+	text_append(text, service->scope < SERVICE_SCOPE_MAX ? scopes[service->scope] : "?");
+	print_port(text, &service->addr, service->port);
+	text_printf(text, " protocol %u", service->protocol);
+	print_list(text, "inside", &row->inside);
+	print_list(text, "outside", &row->outside);
+	print_list(text, "here", &row->here);
+	print_set(text, "serving", row->serving);
+	print_set(text, "sources", row->sources);
+	if (row->affinity_seconds)
+		text_printf(text, " affinity %us", row->affinity_seconds);
+}
+
 static void (*const row_printers[TABLE_MAX])(struct text *, const void *, const void *) = {
 	[TABLE_ADDRESS] = print_address,
 	[TABLE_ROUTE] = print_route,
@@ -163,6 +255,11 @@ static void (*const row_printers[TABLE_MAX])(struct text *, const void *, const 
 	[TABLE_NODE] = print_node,
 	[TABLE_RANGE] = print_range,
 	[TABLE_POD] = print_pod,
+	[TABLE_BACKEND] = print_backend,
+	[TABLE_MEMBER] = print_member,
+	[TABLE_MAGLEV] = print_maglev,
+	[TABLE_SOURCE] = print_source,
+	[TABLE_SERVICE] = print_service,
 	[TABLE_SETTINGS] = print_settings,
 };
 

@@ -13,6 +13,16 @@ const struct table_info table_infos[TABLE_MAX] = {
 	[TABLE_NODE] = {"node", "pw_node", sizeof(struct addr), sizeof(struct node_row)},
 	[TABLE_RANGE] = {"range", "pw_range", sizeof(struct range_key), sizeof(struct node_row)},
 	[TABLE_POD] = {"pod", "pw_pod", sizeof(struct addr), sizeof(struct pod_row)},
+	[TABLE_BACKEND] = {"backend", "pw_backend", sizeof(struct backend_key),
+		sizeof(struct backend_row)},
+	[TABLE_MEMBER] = {"member", "pw_member", sizeof(struct member_key),
+		sizeof(struct member_row)},
+	[TABLE_MAGLEV] = {"maglev", "pw_maglev", sizeof(struct maglev_key),
+		sizeof(struct maglev_row)},
+	[TABLE_SOURCE] = {"source", "pw_source", sizeof(struct source_key),
+		sizeof(struct source_row)},
+	[TABLE_SERVICE] = {"service", "pw_service", sizeof(struct service_key),
+		sizeof(struct service_row)},
 	[TABLE_SETTINGS] = {"settings", "pw_settings", sizeof(__u32), sizeof(struct settings_row)},
 };
 

@@ -4,6 +4,7 @@
 #include "abi/addr.h"
 #include "abi/node.h"
 #include "abi/pod.h"
+#include "abi/service.h"
 #include "abi/settings.h"
 #include "net/prefix.h"
 
@@ -23,6 +24,11 @@ enum table {
 	TABLE_NODE,
 	TABLE_RANGE,
 	TABLE_POD,
+	TABLE_BACKEND,
+	TABLE_MEMBER,
+	TABLE_MAGLEV,
+	TABLE_SOURCE,
+	TABLE_SERVICE,
 	TABLE_SETTINGS,
 	TABLE_MAX
 };

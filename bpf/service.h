@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include <stdbool.h>
+
+#include "bpf/tables.h"
+
+/*
+ * Which Service an address and port is, and which of its backends a new flow gets. Nothing here
+ * sees a packet, so that the socket's call and the packet path choose alike.
+ */
+
+#define SERVICE_AFFINITY_TICK_NS 1000000000ULL /* affinity is written again no more often */
+
+static __always_inline const struct service_row *service_at(
+	const struct addr *addr, __be16 port, __u8 protocol, enum service_scope scope)
+{
+	struct service_key key = {.port = port, .protocol = protocol, .scope = scope};
+
+	key.addr = *addr;
+	return bpf_map_lookup_elem(&pw_service, &key);
+}
+
+/* The unspecified address of the same family, which node ports have in their key. */
+static __always_inline void service_any(const struct addr *like, struct addr *ret_any)
+{
+	if (addr_is_v4(like))
+		addr_set_v4(ret_any, 0);
+	else
+		ret_any->halves[0] = ret_any->halves[1] = 0;
+}
+
+/* A port of a node: one that names the address goes before one on all addresses. */
+static __always_inline const struct service_row *service_at_node(
+	const struct addr *addr, __be16 port, __u8 protocol, enum service_scope scope)
+{
+	const struct service_row *row = service_at(addr, port, protocol, scope);
+	struct addr any;
+
+	if (row)
+		return row;
+	service_any(addr, &any);
+	return service_at(&any, port, protocol, scope);
+}
+
+static __always_inline const struct backend_row *service_backend(
+	const struct service_list *list, __u32 index)
+{
+	struct backend_key key = {.set = list->set, .index = index};
+
+	return bpf_map_lookup_elem(&pw_backend, &key);
+}
+
+/* The same choice on every node whose view is the same, where the set has slots for that. */
+static __always_inline __u32 service_index(const struct service_list *list, __u32 hash)
+{
+	struct maglev_key key = {.set = list->set};
+	const struct maglev_row *row;
+	__u32 slot;
+
+	if (!list->count)
+		return 0;
+	if (!list->maglev)
+		return hash % list->count;
+	slot = hash % list->maglev;
+	key.chunk = slot / MAGLEV_CHUNK;
+	row = bpf_map_lookup_elem(&pw_maglev, &key);
+	return row ? row->index[slot % MAGLEV_CHUNK] : hash % list->count;
+}
+
+/* The backend that the client had before, while it is in the list and not forgotten. */
+static __always_inline const struct backend_row *service_before(const struct service_row *row,
+	const struct service_list *list, const struct affinity_row *affinity, __u64 now_ns)
+{
+	struct member_key key = {.set = list->set, .port = affinity->backend_port};
+	const struct member_row *member;
+
+	if (now_ns - affinity->last_ns > row->affinity_seconds * 1000000000ULL)
+		return NULL;
+	key.addr = affinity->backend;
+	member = bpf_map_lookup_elem(&pw_member, &key);
+	return member ? service_backend(list, member->index) : NULL;
+}
+
+/*
+ * The backend of a new flow, or NULL: then list->answer says what happens, unless rows are just
+ * being changed, which the caller answers like an empty list. `client` matters for affinity only.
+ */
+static __always_inline const struct backend_row *service_choose(const struct service_row *row,
+	const struct service_list *list, const struct addr *client, __u32 hash)
+{
+	struct affinity_key key = {.port = row->port};
+	struct affinity_row *affinity, fresh = {};
+	const struct backend_row *backend = NULL;
+	__u64 now_ns;
+
+	if (!list->count)
+		return NULL;
+	if (!row->affinity_seconds)
+		return service_backend(list, service_index(list, hash));
+	key.client = *client;
+	now_ns = bpf_ktime_get_ns();
+	affinity = bpf_map_lookup_elem(&pw_affinity, &key);
+	if (affinity)
+		backend = service_before(row, list, affinity, now_ns);
+	if (backend && now_ns - affinity->last_ns < SERVICE_AFFINITY_TICK_NS)
+		return backend;
+	if (!backend)
+		backend = service_backend(list, service_index(list, hash));
+	if (!backend)
+		return NULL;
+	fresh.backend = backend->addr;
+	fresh.backend_port = backend->port;
+	fresh.last_ns = now_ns;
+	bpf_map_update_elem(&pw_affinity, &key, &fresh, BPF_ANY);
+	return backend;
+}
