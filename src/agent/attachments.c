@@ -26,12 +26,14 @@ static bool attachment_is_sound(const struct attachment *a)
 static int attachment_read(int directory, const char *name, struct attachment *ret)
 {
 	_close_ int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t size;
 
 	if (fd < 0)
 		return -errno;
-	if (read(fd, ret, sizeof(*ret)) != (ssize_t)sizeof(*ret) || !attachment_is_sound(ret))
-		return -EINVAL;
-	return 0;
+	size = read(fd, ret, sizeof(*ret));
+	if (size < 0)
+		return -errno;
+	return size == (ssize_t)sizeof(*ret) && attachment_is_sound(ret) ? 0 : -EINVAL;
 }
 
 static void attachments_append(
@@ -42,25 +44,46 @@ static void attachments_append(
 	attachments->item[attachments->count++] = *attachment;
 }
 
+static void attachments_close(DIR **entries)
+{
+	if (*entries)
+		closedir(*entries);
+}
+
+/* What will never be one, as against what cannot be read just now. */
+static bool attachment_is_none(int r)
+{
+	return r == -EINVAL || r == -ELOOP || r == -EISDIR || r == -EACCES;
+}
+
+/*
+ * Half of the records would be worse than none: what has no record loses its link and its address.
+ * So what cannot be read just now is an error of the whole.
+ */
 int attachments_read(const char *directory, struct attachments *ret_attachments, struct err *err)
 {
-	DIR *entries = opendir(directory);
+	_cleanup_(attachments_close) DIR *entries = opendir(directory);
 	struct attachment attachment;
 	struct dirent *entry;
+	int r;
 
 	if (!entries)
 		return err_system(err, errno, "%s", directory);
-	while ((entry = readdir(entries))) {
-		if (entry->d_name[0] == '.')
+	while ((errno = 0, entry = readdir(entries))) {
+		if (entry->d_name[0] == '.') {
+			unlinkat(dirfd(entries), entry->d_name, 0); /* written half way */
 			continue;
-		if (attachment_read(dirfd(entries), entry->d_name, &attachment) < 0)
+		}
+		r = attachment_read(dirfd(entries), entry->d_name, &attachment);
+		if (r == 0)
+			attachments_append(ret_attachments, &attachment);
+		else if (attachment_is_none(r))
 			log_warning("%s/%s is no record of an attachment and is ignored",
 				directory, entry->d_name);
 		else
-			attachments_append(ret_attachments, &attachment);
+			return err_system(err, -r, "%s/%s", directory, entry->d_name);
 	}
-	closedir(entries);
-	return 0;
+	return errno ? err_system(err, errno, "reading %s", directory) : 0;
 }
 
 void attachments_clear(struct attachments *attachments)
@@ -95,9 +118,10 @@ int attachments_add(struct attachments *attachments, const char *directory,
 
 	if (fd < 0)
 		return err_system(err, errno, "%s", fresh);
+	errno = ENOSPC; /* what a short write means */
 	if (write(fd, attachment, sizeof(*attachment)) != (ssize_t)sizeof(*attachment) ||
 		rename(fresh, path) < 0) {
-		int code = errno ? errno : ENOSPC;
+		int code = errno;
 
 		unlink(fresh);
 		return err_system(err, code, "%s", path);

@@ -18,7 +18,7 @@ struct attachments {
 	size_t capacity;
 };
 
-/* Reads all records. One that cannot be read is named in the log and left where it is. */
+/* Reads all records. What is none is named in the log and left where it is. */
 int attachments_read(const char *directory, struct attachments *ret_attachments, struct err *err);
 void attachments_clear(struct attachments *attachments);
 

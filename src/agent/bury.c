@@ -5,24 +5,61 @@
 #include "base/log.h"
 #include "linux/link.h"
 
-#include <string.h>
+static void bury_fail(struct agent *agent, const struct err *err)
+{
+	log_error("deleting links of removed pods: %s; trying again", err->text);
+	loop_timer_set_in(agent->loop, &agent->bury, BURY_RETRY_MS);
+}
+
+/* What dies from now on goes into the next group. */
+static int bury_begin(struct agent *agent, struct err *err)
+{
+	int r = link_bury(agent->dying_group, &agent->helper, err);
+
+	if (r < 0)
+		return r;
+	agent->dying_group = NODE_GROUP_DYING + (agent->dying_group + 1 - NODE_GROUP_DYING) % BURY_GROUPS;
+	agent->dying_count = 0;
+	return 0;
+}
+
+static void bury_end(struct agent *agent)
+{
+	struct err err = {0};
+
+	if (helper_finish(&agent->helper, &err) == 0)
+		return;
+	bury_leftovers(agent);
+	bury_fail(agent, &err);
+}
 
 static void bury_due(struct loop *loop, struct loop_timer *timer)
 {
 	struct agent *agent = timer->data;
 	struct err err;
 
-	(void)loop;
 	if (agent->helper.answer >= 0 || !agent->dying_count)
 		return;
-	if (link_bury(agent->dying_group, &agent->helper, &err) < 0) {
-		log_error("deleting links of removed pods: %s", err.text);
-		return;
+	if (bury_begin(agent, &err) < 0)
+		bury_fail(agent, &err);
+	else if (loop_add(loop, AGENT_REF_HELPER, agent->helper.answer, agent, EPOLLIN, &err) < 0)
+		bury_end(agent); /* then it is waited for here */
+}
+
+bool bury_now(struct agent *agent)
+{
+	bool any = agent->helper.answer >= 0 || agent->dying_count;
+	struct err err;
+
+	if (agent->helper.answer >= 0) {
+		loop_remove(agent->loop, agent->helper.answer);
+		bury_end(agent);
 	}
-	agent->dying_group = NODE_GROUP_DYING + (agent->dying_group + 1 - NODE_GROUP_DYING) % BURY_GROUPS;
-	agent->dying_count = 0;
-	if (loop_add(agent->loop, AGENT_REF_HELPER, agent->helper.answer, agent, EPOLLIN, &err) < 0)
-		log_error("waiting for the helper: %s", err.text);
+	if (agent->dying_count && bury_begin(agent, &err) < 0)
+		bury_fail(agent, &err);
+	else if (agent->helper.answer >= 0)
+		bury_end(agent);
+	return any;
 }
 
 void bury_start(struct agent *agent)
@@ -52,44 +89,27 @@ void bury_link(struct agent *agent, unsigned int ifindex)
 void bury_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
 {
 	struct agent *agent = ref->data;
-	struct err err = {0};
 
 	(void)events;
 	loop_remove(loop, ref->fd);
-	if (helper_finish(&agent->helper, &err) < 0)
-		log_error("deleting links of removed pods: %s", err.text);
-	if (agent->dying_count)
-		loop_timer_set_in(agent->loop, &agent->bury, BURY_DELAY_MS);
+	bury_end(agent);
+	if (agent->dying_count && !agent->bury.place)
+		loop_timer_set_in(loop, &agent->bury, BURY_DELAY_MS);
 }
 
-static bool bury_is_ours(const struct agent *agent, const struct link_info *link)
+static int bury_leftover(const struct link_info *link, void *context)
 {
-	for (size_t i = 0; i < agent->attachments.count; i++)
-		if (agent->attachments.item[i].ifindex == link->ifindex &&
-			strcmp(agent->attachments.item[i].link, link->name) == 0)
-			return true;
-	return false;
-}
-
-static int bury_orphan(const struct link_info *link, void *context)
-{
-	struct agent *agent = context;
-	bool dying = link->group >= NODE_GROUP_DYING &&
-		     link->group < NODE_GROUP_DYING + BURY_GROUPS;
-
-	if (dying || (link->group == NODE_GROUP_PODS && !bury_is_ours(agent, link))) {
-		log_info("link %s belongs to no attachment and is deleted", link->name);
-		bury_link(agent, link->ifindex);
-	}
+	if (link->group >= NODE_GROUP_DYING && link->group < NODE_GROUP_DYING + BURY_GROUPS)
+		bury_link(context, link->ifindex);
 	return 0;
 }
 
-void bury_orphans(struct agent *agent)
+void bury_leftovers(struct agent *agent)
 {
 	struct err err;
 
-	if (link_dump(agent->netlink, bury_orphan, agent, &err) < 0)
-		log_error("looking for orphaned links: %s", err.text);
+	if (link_dump(agent->netlink, bury_leftover, agent, &err) < 0)
+		log_error("looking for links of removed pods: %s", err.text);
 }
 
 void bury_finish(struct agent *agent)

@@ -12,12 +12,15 @@
 #define BURY_GROUP_SIZE 30
 #define BURY_GROUPS 256
 #define BURY_DELAY_MS 20
+#define BURY_RETRY_MS 1000
 
 void bury_start(struct agent *agent);
 void bury_link(struct agent *agent, unsigned int ifindex);
 /* The helper's answer pipe is readable. */
 void bury_event(struct loop *loop, const struct loop_ref *ref, uint32_t events);
-/* At start: links of ours that no record names, left behind by a crash in the middle. */
-void bury_orphans(struct agent *agent);
+/* Waits until what is dying is dead; false where nothing was. For who needs a name that it has. */
+bool bury_now(struct agent *agent);
+/* At start, or when a helper has failed: what is in one of the groups already. */
+void bury_leftovers(struct agent *agent);
 /* At the end, or in uninstall: waits for the helper. */
 void bury_finish(struct agent *agent);

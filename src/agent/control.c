@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #define CONTROL_REQUEST_MAX (8UL << 20)
-#define CONTROL_CONNECTIONS_MAX 1024
+#define CONTROL_CONNECTIONS_MAX 1024 /* by each socket, where the limit of descriptors allows it */
+#define CONTROL_PAUSE_MS 20
 #define CONTROL_SILENCE_MS 60000 /* a peer that says nothing for so long is closed */
+
+#define CONTROL_FILES_EACH (1 + CONTROL_FDS_MAX) /* descriptors that a connection may hold */
+#define CONTROL_FILES_OTHER 256 /* that the rest of the agent has */
 
 enum control_socket { CONTROL_WRITE, CONTROL_READ, CONTROL_SOCKETS };
 
@@ -27,6 +32,7 @@ static const struct {
 
 struct connection {
 	struct control *control;
+	enum control_socket socket;
 	struct connection *next, **place;
 	struct loop_timer silence;
 	int fd;
@@ -41,7 +47,8 @@ struct control {
 	struct control_options options;
 	int listener[CONTROL_SOCKETS];
 	struct connection *connections;
-	unsigned int connection_count;
+	unsigned int connection_count[CONTROL_SOCKETS], connection_max;
+	struct loop_timer resume;
 };
 
 void control_reply_error(struct text *reply, const char *name, const char *reason)
@@ -87,6 +94,41 @@ static int control_listen(struct control *control, enum control_socket which, st
 	return 0;
 }
 
+/* Who is beyond the limit waits in the socket's queue, costs nothing there, and has its turn. */
+static void control_pause(struct control *control, enum control_socket which)
+{
+	loop_change(control->loop, control->listener[which], 0, NULL);
+	if (!control->resume.place)
+		loop_timer_set_in(control->loop, &control->resume, CONTROL_PAUSE_MS);
+}
+
+static void control_resume(struct loop *loop, struct loop_timer *timer)
+{
+	struct control *control = timer->data;
+
+	for (enum control_socket which = 0; which < CONTROL_SOCKETS; which++)
+		loop_change(loop, control->listener[which], EPOLLIN, NULL);
+}
+
+/* A thousand pods may start at once, and the usual limit of descriptors is 1024. */
+static unsigned int control_raise_limit(void)
+{
+	const rlim_t wanted = CONTROL_FILES_OTHER +
+			      CONTROL_SOCKETS * CONTROL_CONNECTIONS_MAX * CONTROL_FILES_EACH;
+	struct rlimit limit = {0};
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+		limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur >= wanted)
+		return CONTROL_CONNECTIONS_MAX;
+	if (limit.rlim_cur < 2 * CONTROL_FILES_OTHER)
+		limit.rlim_cur = 2 * CONTROL_FILES_OTHER;
+	return (unsigned int)(limit.rlim_cur - CONTROL_FILES_OTHER) /
+	       (CONTROL_SOCKETS * CONTROL_FILES_EACH);
+}
+
 int control_open(struct loop *loop, const struct control_options *options,
 	struct control **ret_control, struct err *err)
 {
@@ -95,6 +137,8 @@ int control_open(struct loop *loop, const struct control_options *options,
 
 	control->loop = loop;
 	control->options = *options;
+	control->connection_max = control_raise_limit();
+	control->resume = (struct loop_timer){.function = control_resume, .data = control};
 	for (enum control_socket which = 0; which < CONTROL_SOCKETS; which++)
 		control->listener[which] = -1;
 	for (enum control_socket which = 0; which < CONTROL_SOCKETS; which++) {
@@ -123,7 +167,7 @@ static void connection_close(struct connection *connection)
 	*connection->place = connection->next;
 	if (connection->next)
 		connection->next->place = connection->place;
-	connection->control->connection_count--;
+	connection->control->connection_count[connection->socket]--;
 	free(connection);
 }
 
@@ -133,6 +177,7 @@ void control_close(struct control **control)
 		return;
 	while ((*control)->connections)
 		connection_close((*control)->connections);
+	loop_timer_cancel((*control)->loop, &(*control)->resume);
 	for (enum control_socket which = 0; which < CONTROL_SOCKETS; which++) {
 		if ((*control)->listener[which] >= 0)
 			loop_remove((*control)->loop, (*control)->listener[which]);
@@ -149,27 +194,35 @@ static void connection_is_silent(struct loop *loop, struct loop_timer *timer)
 }
 
 /* Whoever may write is root or the agent itself, on the socket that only they can open. */
-static bool control_peer_may_write(const struct control *control, int listener, int fd)
+static bool control_peer_may_write(
+	const struct control *control, enum control_socket which, int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	return listener == control->listener[CONTROL_WRITE] &&
+	return which == CONTROL_WRITE &&
 	       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
 	       (peer.uid == 0 || peer.uid == control->options.user);
 }
 
 void control_accept(struct control *control, int listener)
 {
-	_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	enum control_socket which =
+		listener == control->listener[CONTROL_WRITE] ? CONTROL_WRITE : CONTROL_READ;
+	bool full = control->connection_count[which] >= control->connection_max;
+	_close_ int fd =
+		full ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct connection *connection;
 
-	if (fd < 0 || control->connection_count >= CONTROL_CONNECTIONS_MAX)
+	if (fd < 0) {
+		control_pause(control, which);
 		return;
+	}
 	connection = mem_new(1, sizeof(*connection));
 	connection->control = control;
+	connection->socket = which;
 	connection->fd = fd;
-	connection->may_write = control_peer_may_write(control, listener, fd);
+	connection->may_write = control_peer_may_write(control, which, fd);
 	for (unsigned int i = 0; i < CONTROL_FDS_MAX; i++)
 		connection->passed[i] = -1;
 	if (loop_add(control->loop, control->options.connection_ref, fd, connection, EPOLLIN, NULL) <
@@ -186,7 +239,7 @@ void control_accept(struct control *control, int listener)
 	if (connection->next)
 		connection->next->place = &connection->next;
 	control->connections = connection;
-	control->connection_count++;
+	control->connection_count[which]++;
 }
 
 static void connection_dispatch(

@@ -233,8 +233,8 @@ static int agent_run(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	bury_start(agent);
-	pods_forget_gone(agent);
-	bury_orphans(agent);
+	pods_compare_links(agent);
+	bury_leftovers(agent);
 	reconcile(agent);
 	r = repair_start(agent, err);
 	if (r == 0)

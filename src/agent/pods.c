@@ -122,34 +122,40 @@ static void pods_release_addresses(struct agent *agent, const struct attachment 
 }
 
 struct pods_presence {
-	const struct attachments *attachments;
-	bool *present;
+	struct agent *agent;
+	bool *present; /* by the place of the attachment */
 };
 
 /* A link that was renamed is still the pod's; one of another MAC and name has taken the number. */
 static int pods_see_link(const struct link_info *link, void *context)
 {
 	struct pods_presence *presence = context;
+	const struct attachments *attachments = &presence->agent->attachments;
+	bool known = false;
 
-	for (size_t i = 0; i < presence->attachments->count; i++) {
-		const struct attachment *a = &presence->attachments->item[i];
+	for (size_t i = 0; i < attachments->count; i++) {
+		const struct attachment *a = &attachments->item[i];
 
 		if (a->ifindex == link->ifindex &&
 			(memcmp(a->host_mac, link->mac, sizeof(link->mac)) == 0 ||
 				strcmp(a->link, link->name) == 0))
-			presence->present[i] = true;
+			presence->present[i] = known = true;
+	}
+	if (!known && link->group == NODE_GROUP_PODS) {
+		log_info("link %s belongs to no attachment and is deleted", link->name);
+		bury_link(presence->agent, link->ifindex);
 	}
 	return 0;
 }
 
-void pods_forget_gone(struct agent *agent)
+void pods_compare_links(struct agent *agent)
 {
 	_free_ bool *present = mem_new(agent->attachments.count, sizeof(bool));
-	struct pods_presence presence = {&agent->attachments, present};
+	struct pods_presence presence = {agent, present};
 	struct err err;
 
 	if (link_dump(agent->netlink, pods_see_link, &presence, &err) < 0) {
-		log_error("looking for links that have gone: %s", err.text);
+		log_error("comparing attachments and links: %s", err.text);
 		return;
 	}
 	for (size_t i = agent->attachments.count; i-- > 0;) {
@@ -265,6 +271,12 @@ static int pods_make_link(struct agent *agent, struct attachment *a, int netns, 
 	memcpy(veth.peer_mac, a->mac, sizeof(veth.peer_mac));
 	link_add_veth(&batch, &veth);
 	r = netlink_commit(agent->netlink, &batch, err);
+	if (r == -EEXIST) {
+		/* The name may be that of a link which is about to go, or that nobody knows of. */
+		pods_compare_links(agent);
+		if (bury_now(agent))
+			r = netlink_commit(agent->netlink, &batch, err);
+	}
 	if (r == 0)
 		r = link_find(agent->netlink, a->link, &link, err);
 	if (r < 0)

@@ -19,8 +19,11 @@ int pods_remove(struct agent *agent, struct attachment *attachment, struct err *
  */
 void pods_make_pools(struct agent *agent);
 
-/* Takes out of the records what has no link any more: its namespace went without a DEL. */
-void pods_forget_gone(struct agent *agent);
+/*
+ * Takes out of the records what has no link any more, for its namespace went without a DEL; and
+ * deletes links of ours without a record, which an ADD that broke off has left behind.
+ */
+void pods_compare_links(struct agent *agent);
 
 /* The rows that the attachments want. */
 void pods_compile(struct agent *agent, struct rows *rows);

@@ -83,7 +83,7 @@ static int repair_pods(struct repair *repair, struct err *err)
 	struct agent *agent = repair->agent;
 	int r;
 
-	pods_forget_gone(agent);
+	pods_compare_links(agent);
 	repair->has_filters = mem_new(agent->attachments.count, sizeof(bool));
 	r = link_dump(agent->netlink, repair_link, repair, err);
 	if (r == 0)

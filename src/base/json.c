@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+static void *json_new(size_t size)
+{
+	return mem_new(1, size);
+}
+
+void json_guard_memory(void)
+{
+	json_set_alloc_funcs(json_new, free);
+}
 
 /*
  * What jansson does not refuse, found before it starts: NUL (it would end a string for whoever

@@ -21,6 +21,9 @@
 
 #define _json_ _cleanup_(json_cleanup)
 
+/* Once, first of all: from then on jansson, too, never sees NULL (mem.h). */
+void json_guard_memory(void);
+
 /*
  * Refused, with line and column: syntax, NUL, no UTF-8, a key twice in one object, integers over
  * 64 bits, more than JSON_DEPTH_MAX levels, anything behind the value. Any value may be the root.

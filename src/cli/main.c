@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "version.h"
@@ -42,6 +43,7 @@ const char *command_run_directory(const char *option)
 
 int main(int argc, char **argv)
 {
+	json_guard_memory();
 	if (argc < 2) {
 		usage(stderr);
 		return 2;

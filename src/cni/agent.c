@@ -76,6 +76,8 @@ static bool agent_send(int agent, const struct cni_request *request)
 		ssize_t size = agent_send_part(
 			agent, request, bytes.data + sent, bytes.length - sent, sent == 0);
 
+		if (size < 0 && errno == EINTR)
+			continue; /* stopped and continued, as a debugger does */
 		if (size <= 0)
 			return false;
 		sent += (size_t)size;
@@ -98,6 +100,8 @@ static bool agent_receive(int agent, struct bytes *reply)
 		if (poll(&wait, 1, left) <= 0)
 			continue;
 		size = recv(agent, buffer, sizeof(buffer), 0);
+		if (size < 0 && errno == EINTR)
+			continue;
 		if (size <= 0)
 			return false;
 		bytes_append(reply, buffer, (size_t)size);
@@ -113,12 +117,15 @@ static int agent_connect(const char *path)
 {
 	const struct timeval limit = {.tv_sec = CNI_SECONDS};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
 		return -1;
 	memcpy(address.sun_path, path, strlen(path));
-	return connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -1 : fd;
+	do
+		r = connect(fd, (struct sockaddr *)&address, sizeof(address));
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -1 : fd;
 }
 
 bool agent_call(

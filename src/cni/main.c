@@ -12,6 +12,7 @@
 
 #define CONFIG_MAX (1U << 20)
 #define FAIL_TEXT_SIZE 1024
+#define FAIL_SIZE (6 * (FAIL_TEXT_SIZE + CNI_VERSION_SIZE) + 256) /* a byte escaped takes six */
 
 /* Attachments are the agent's; DEL alone must succeed without it, for the runtime repeats it. */
 static const struct cni_verb verbs[] = {
@@ -70,16 +71,14 @@ void output_print(const char *data, size_t size)
 	output_write("\n", 1);
 }
 
+/* In a buffer that is there from the start: the reason may be that there is no memory. */
 _Noreturn void cni_fail(enum cni_code code, const char *format, ...)
 {
+	static char room[FAIL_SIZE];
+	struct bytes out = {.data = room, .capacity = sizeof(room)};
 	char text[FAIL_TEXT_SIZE], number[16];
-	static bool failing;
-	struct bytes out = {0};
 	va_list arguments;
 
-	if (failing)
-		_exit(1); /* no memory even for this */
-	failing = true;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
@@ -129,6 +128,8 @@ static void config_read(struct bytes *config)
 		if (poll(&wait, 1, left) <= 0)
 			continue;
 		size = read(STDIN_FILENO, buffer, sizeof(buffer));
+		if (size < 0 && errno == EINTR)
+			continue;
 		if (size < 0)
 			cni_fail(CNI_IO, "reading standard input: %s", strerror(errno));
 		if (size == 0)
