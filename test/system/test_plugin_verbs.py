@@ -58,10 +58,14 @@ def held(runtime):
             for pod in runtime.lab.query(runtime.node, "pods")["pods"] if not pod["namespace"]}
 
 
-def far_addresses(runtime, offset):
-    """One address of each range of the node, from where the pods of the lab are not."""
-    return [str(ipaddress.ip_network(pool["range"])[200 + offset])
-            for pool in runtime.lab.query(runtime.node, "status")["pools"]]
+def far_addresses(runtime, netns, offset):
+    """One address of each range, far from the next ones that the agent gives of its own accord."""
+    near = addresses(runtime.add("near", netns, ifname="near0"))
+    runtime.delete("near", netns, ifname="near0")
+    networks = [ipaddress.ip_network(pool["range"])
+                for pool in runtime.lab.query(runtime.node, "status")["pools"]]
+    return [str(network[2 + (int(ipaddress.ip_address(a)) - int(network[0]) + 120 + offset) % 250])
+            for network, a in zip(networks, near)]
 
 
 # --- CHECK ---
@@ -235,14 +239,14 @@ def test_addresses_by_name(runtime, netns, added):
             (lambda v4, v6: ask(ips=[v6, v4 + "/24"]), "IP=192.0.2.1"),
             (lambda v4, v6: config("1.1.0", args={"cni": {"ips": [v4, v6]}}), "IP=192.0.2.1"),
             (lambda v4, v6: config("1.1.0"), "IP={},{}"))):
-        wanted = far_addresses(runtime, offset)
+        wanted = far_addresses(runtime, netns, offset)
         result = runtime.add("c1", netns, stdin=stdin(*wanted), args=args.format(*wanted))
         assert addresses(result) == wanted
         runtime.delete("c1", netns)
 
 
 def test_one_family_by_name(runtime, netns):
-    ipv6 = far_addresses(runtime, 9)[1]
+    ipv6 = far_addresses(runtime, netns, 9)[1]
     result = runtime.add("c1", netns, stdin=ask(ips=[ipv6]))
     assert addresses(result)[1] == ipv6 and len(addresses(result)) == 2
     runtime.delete("c1", netns)
