@@ -4,6 +4,7 @@
 #include "agent/attachments.h"
 #include "agent/objects.h"
 #include "base/loop.h"
+#include "base/text.h"
 #include "compile/node.h"
 #include "ipam/pool.h"
 #include "linux/helper.h"
@@ -40,7 +41,8 @@ struct agent {
 	struct loop_timer retry, settle, repair;
 	bool repair_soon; /* a comparison is due because something has changed */
 	int monitor; /* -1: not listening */
-	uint32_t nft_generation; /* of the ruleset as we left it */
+	uint32_t nft_generation; /* of the ruleset in which our table was as we left it */
+	struct text nft_table; /* what the kernel then said of it; empty: write it anew */
 	uint32_t firewall_generation; /* of the one that others' chains were last seen in */
 	struct loop_timer bury; /* deletes the links of removed pods in groups */
 	unsigned int dying_group; /* the group that links of removed pods are put into */

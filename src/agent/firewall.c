@@ -14,9 +14,13 @@
  * stack forwards to a pod is let in too: replies, and what a hostPort was translated to. Anything
  * else for a pod is taken off the wire and judged before a firewall sees it.
  */
-#define FIREWALL_DEVICES "\"pw*\"" /* of pods, and the tunnel */
-static const char *const firewall_input[] = {"iifname"};
-static const char *const firewall_forward[] = {"oifname", "iifname"};
+#define FIREWALL_DEVICES "pw*" /* of pods, and the tunnel */
+struct firewall_match {
+	const char *word;
+	bool outgoing;
+};
+static const struct firewall_match firewall_input[] = {{"iifname", false}};
+static const struct firewall_match firewall_forward[] = {{"oifname", true}, {"iifname", false}};
 
 /* What nft can read back; iptables allows more in a name. */
 static bool firewall_name_is_plain(const char *name)
@@ -43,28 +47,42 @@ static void firewall_delete(const struct nft_chain *chain, const struct nft_rule
 				chain->table, chain->name, (unsigned long long)rules[i].handle);
 }
 
+/* A rule of ours that somebody has altered in place has our comment yet, and is none that we need. */
+static bool firewall_has(
+	const struct nft_rule *rules, size_t count, const struct firewall_match *match)
+{
+	for (size_t i = 0; i < count; i++)
+		if (firewall_rule_is_ours(&rules[i]) &&
+			strcmp(rules[i].device, FIREWALL_DEVICES) == 0 &&
+			rules[i].outgoing == match->outgoing)
+			return true;
+	return false;
+}
+
 int firewall_script(const struct nft_chain *chain, const struct nft_rule *rules, size_t count,
 	struct text *script)
 {
-	const char *const *matches = chain->forward ? firewall_forward : firewall_input;
+	const struct firewall_match *matches = chain->forward ? firewall_forward : firewall_input;
 	size_t wanted = chain->forward ? ARRAY_SIZE(firewall_forward) : ARRAY_SIZE(firewall_input);
-	size_t held = 0;
+	size_t held = 0, good = 0;
 
 	for (size_t i = 0; i < count; i++)
 		held += firewall_rule_is_ours(&rules[i]);
 	if (!chain->drops && (count == 0 || !rules[count - 1].drops))
 		wanted = 0;
-	if (held == wanted)
+	for (size_t i = 0; i < wanted; i++)
+		good += firewall_has(rules, count, &matches[i]);
+	if (held == wanted && good == wanted)
 		return 0;
 	if (!firewall_name_is_plain(chain->table) || !firewall_name_is_plain(chain->name))
 		return -EINVAL;
 	firewall_delete(chain, rules, count, script);
 	for (size_t i = 0; i < wanted; i++)
 		text_printf(script,
-			"insert rule %s %s %s %s " FIREWALL_DEVICES
-			" counter accept comment \"" FIREWALL_COMMENT "\"\n",
-			chain->family, chain->table, chain->name, matches[i]);
-	return (int)(held > wanted ? held - wanted : wanted - held);
+			"insert rule %s %s %s %s \"" FIREWALL_DEVICES
+			"\" counter accept comment \"" FIREWALL_COMMENT "\"\n",
+			chain->family, chain->table, chain->name, matches[i].word);
+	return (int)((held > wanted ? held : wanted) - good);
 }
 
 static void firewall_remove_script(const struct nft_chain *chain, const struct nft_rule *rules,
@@ -89,8 +107,7 @@ static int firewall_keep_chain(
 	if (changed < 0)
 		return err_set(err, -changed,
 			"the chain %s %s %s drops by default, and nft cannot write its name; let "
-			"it "
-			"accept the devices " FIREWALL_DEVICES,
+			"it accept the devices \"" FIREWALL_DEVICES "\"",
 			chain->family, chain->table, chain->name);
 	r = changed ? nft_apply(text_string(&script), err) : 0;
 	if (r < 0)

@@ -6,7 +6,7 @@
 #include "agent/agent.h"
 #include "agent/bury.h"
 #include "agent/control.h"
-#include "agent/node.h"
+#include "agent/masquerade.h"
 #include "agent/place.h"
 #include "agent/pods.h"
 #include "agent/reconcile.h"
@@ -220,7 +220,7 @@ static int agent_open_as_user(
 static int agent_run(struct agent *agent, struct err *err)
 {
 	sigset_t signals;
-	int r = node_masquerade(agent, err);
+	int r = masquerade_write(agent, err);
 
 	signal(SIGPIPE, SIG_IGN); /* whoever reads the log or waits for --ready-fd may go */
 
@@ -250,6 +250,7 @@ static void agent_close(struct agent *agent)
 	objects_close(&agent->objects);
 	attachments_clear(&agent->attachments);
 	problems_clear(&agent->problems);
+	text_clear(&agent->nft_table);
 	for (unsigned int i = 0; i < AGENT_FAMILIES; i++)
 		pool_clear(&agent->pool[i]);
 	tables_close(&agent->tables);

@@ -4,10 +4,8 @@
 #include "abi/wire.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "linux/address.h"
 #include "linux/link.h"
-#include "linux/nft.h"
 #include "linux/qdisc.h"
 #include "linux/route.h"
 #include "linux/sysctl.h"
@@ -321,31 +319,4 @@ int node_attach_wires(struct agent *agent, struct err *err)
 	if (r == 0)
 		programs_detach(agent->bpf_directory, link_is_wanted, agent);
 	return r;
-}
-
-/* --- masquerading --- */
-
-int node_masquerade(struct agent *agent, struct err *err)
-{
-	const struct settings *s = &agent->settings;
-	_text_ struct text rules = {0};
-	int r;
-
-	text_append(&rules, "add table inet podwire\nflush table inet podwire\n"
-			    "table inet podwire {\n");
-	text_printf(&rules,
-		"chain tunnel_in {\n type filter hook prerouting priority raw;\n"
-		" udp dport %u notrack\n}\n"
-		"chain tunnel_out {\n type filter hook output priority raw;\n"
-		" udp dport %u notrack\n}\n",
-		s->tunnel_port, s->tunnel_port);
-	text_printf(&rules,
-		"chain leaving {\n type nat hook postrouting priority srcnat;\n"
-		" meta mark & %#x == %#x meta l4proto { tcp, udp, sctp } "
-		"masquerade to :%u-%u fully-random\n"
-		" meta mark & %#x == %#x masquerade\n}\n}\n",
-		s->mark_mask, s->mark, s->masquerade_first, s->masquerade_last, s->mark_mask,
-		s->mark);
-	r = nft_apply(text_string(&rules), err);
-	return r < 0 ? r : nft_generation(&agent->nft_generation, err);
 }

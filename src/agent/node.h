@@ -26,5 +26,3 @@ int node_make_links(struct agent *agent, struct err *err);
 int node_attach(struct agent *agent, struct err *err);
 /* Attaches to each wire of the facts, and detaches from devices that are none now. */
 int node_attach_wires(struct agent *agent, struct err *err);
-/* The constant nft table: masquerading by our mark, and no tracking of the tunnel. */
-int node_masquerade(struct agent *agent, struct err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/repair.h"
 
+#include "agent/masquerade.h"
 #include "agent/node.h"
 #include "agent/pods.h"
 #include "agent/reconcile.h"
@@ -9,7 +10,6 @@
 #include "base/mem.h"
 #include "linux/link.h"
 #include "linux/monitor.h"
-#include "linux/nft.h"
 #include "linux/qdisc.h"
 #include "linux/sysctl.h"
 
@@ -97,36 +97,37 @@ static int repair_pods(struct repair *repair, struct err *err)
 	return r;
 }
 
-static int repair_forwarding(struct repair *repair, struct err *err)
+/* The tunnel's keys are gone with the tunnel, and set anew with it. */
+static int repair_sysctls(struct repair *repair, struct err *err)
 {
-	static const char *const keys[] = {"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"};
+	static const struct {
+		const char *key, *value;
+	} wanted[] = {
+		{"net/ipv4/ip_forward", "1"},
+		{"net/ipv6/conf/all/forwarding", "1"},
+		{"net/ipv4/conf/" NODE_TUNNEL_LINK "/rp_filter", "0"},
+		{"net/ipv6/conf/" NODE_TUNNEL_LINK "/accept_ra", "0"},
+	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		char found[SYSCTL_VALUE_SIZE] = "1";
-		int r = sysctl_set(keys[i], "1", found, err);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		char found[SYSCTL_VALUE_SIZE];
+		int r = sysctl_set(wanted[i].key, wanted[i].value, found, err);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if (r == 0 && strcmp(found, "1") != 0)
-			repair_say(repair, "the value", keys[i]);
+		if (r == 0 && strcmp(found, wanted[i].value) != 0)
+			repair_say(repair, "the value", wanted[i].key);
 	}
 	return 0;
 }
 
-/* Ours is written anew whenever anybody has changed any; it is one transaction, without a gap. */
 static int repair_masquerading(struct repair *repair, struct err *err)
 {
-	struct agent *agent = repair->agent;
-	bool exists = true;
-	uint32_t now;
-	int r = nft_generation(&now, err);
+	int r = masquerade_keep(repair->agent, err);
 
-	if (r < 0 || now == agent->nft_generation)
-		return r;
-	r = nft_table_exists("inet", "podwire", &exists, err);
-	if (r == 0 && !exists)
-		repair_say(repair, "the table podwire", "nft");
-	return r < 0 ? r : node_masquerade(agent, err);
+	if (r > 0)
+		repair_say(repair, "the table " MASQUERADE_TABLE, "nft");
+	return r;
 }
 
 static void repair_all(struct agent *agent)
@@ -135,7 +136,7 @@ static void repair_all(struct agent *agent)
 	unsigned long changed;
 	struct err err = {0};
 
-	if (repair_pods(&repair, &err) < 0 || repair_forwarding(&repair, &err) < 0 ||
+	if (repair_pods(&repair, &err) < 0 || repair_sysctls(&repair, &err) < 0 ||
 		repair_masquerading(&repair, &err) < 0)
 		log_error("repairing: %s", err.text);
 	changed = agent->changed;

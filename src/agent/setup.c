@@ -2,6 +2,7 @@
 /* `podwire init` and `podwire uninstall`: root, seconds, and again without harm. */
 #include "agent/bury.h"
 #include "agent/firewall.h"
+#include "agent/masquerade.h"
 #include "agent/node.h"
 #include "agent/place.h"
 #include "base/log.h"
@@ -108,7 +109,7 @@ static int setup_remove_all(const char *directory, struct err *err)
 	route_dump(netlink, ROUTE_TABLE_MAIN, ROUTE_PROTOCOL, setup_remove_route, &batch, NULL);
 	r = netlink_commit(netlink, &batch, err);
 	if (r == 0)
-		r = nft_delete_table("inet", "podwire", err);
+		r = nft_delete_table(MASQUERADE_FAMILY, MASQUERADE_TABLE, err);
 	if (r == 0)
 		r = firewall_remove(err);
 	/* Unmounting lets go of every pin, and with them of programs, links and tables. */

@@ -26,6 +26,7 @@ static const struct {
 /* A list that a dump fills. */
 struct dump {
 	mnl_cb_t take;
+	const char *table; /* for table_take: whose content */
 	void *item;
 	size_t count, capacity;
 };
@@ -83,6 +84,14 @@ static const char *family_name_of(unsigned char number)
 	return NULL;
 }
 
+static unsigned char family_number_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (strcmp(families[i].name, name) == 0)
+			return families[i].number;
+	return NFPROTO_UNSPEC;
+}
+
 static int chain_take(const struct nlmsghdr *message, void *data)
 {
 	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
@@ -124,7 +133,7 @@ static void comment_read(const struct nlattr *attribute, char comment[NFT_USERDA
 
 enum expression_sense { EXPRESSION_NEUTRAL, EXPRESSION_DROPS, EXPRESSION_OTHER };
 
-static enum expression_sense verdict_sense(const struct nlattr *data)
+static uint32_t verdict_read(const struct nlattr *data, uint32_t otherwise)
 {
 	const struct nlattr *immediate[NFTA_IMMEDIATE_MAX + 1] = {0};
 	const struct nlattr *value[NFTA_DATA_MAX + 1] = {0}, *verdict[NFTA_VERDICT_MAX + 1] = {0};
@@ -132,8 +141,7 @@ static enum expression_sense verdict_sense(const struct nlattr *data)
 	nest_read(data, immediate, ARRAY_SIZE(immediate));
 	nest_read(immediate[NFTA_IMMEDIATE_DATA], value, ARRAY_SIZE(value));
 	nest_read(value[NFTA_DATA_VERDICT], verdict, ARRAY_SIZE(verdict));
-	return number_read(verdict[NFTA_VERDICT_CODE], NF_ACCEPT) == NF_DROP ? EXPRESSION_DROPS
-									     : EXPRESSION_OTHER;
+	return number_read(verdict[NFTA_VERDICT_CODE], otherwise);
 }
 
 /* A target of iptables that nftables has no expression for. */
@@ -160,7 +168,9 @@ static enum expression_sense expression_sense(const struct nlattr *expression)
 	if (strcmp(name, "reject") == 0)
 		return EXPRESSION_DROPS;
 	if (strcmp(name, "immediate") == 0)
-		return verdict_sense(table[NFTA_EXPR_DATA]);
+		return verdict_read(table[NFTA_EXPR_DATA], NF_ACCEPT) == NF_DROP
+			       ? EXPRESSION_DROPS
+			       : EXPRESSION_OTHER;
 	if (strcmp(name, "target") == 0)
 		return target_sense(table[NFTA_EXPR_DATA]);
 	return EXPRESSION_OTHER;
@@ -177,6 +187,105 @@ static int expression_take(const struct nlattr *expression, void *data)
 	return sense == EXPRESSION_OTHER ? MNL_CB_STOP : MNL_CB_OK;
 }
 
+/* --- rules by device: the expressions of one that accepts, in their order --- */
+
+static bool device_meta(const struct nlattr *data, struct nft_rule *rule)
+{
+	const struct nlattr *meta[NFTA_META_MAX + 1] = {0};
+	uint32_t key;
+
+	nest_read(data, meta, ARRAY_SIZE(meta));
+	key = number_read(meta[NFTA_META_KEY], NFT_META_LEN);
+	rule->outgoing = key == NFT_META_OIFNAME;
+	return key == NFT_META_OIFNAME || key == NFT_META_IIFNAME;
+}
+
+/* A name that is compared as a whole has its NUL; what is shorter is the beginning of a name. */
+static bool device_compare(const struct nlattr *data, struct nft_rule *rule)
+{
+	const struct nlattr *compare[NFTA_CMP_MAX + 1] = {0}, *value[NFTA_DATA_MAX + 1] = {0};
+	uint16_t size;
+
+	nest_read(data, compare, ARRAY_SIZE(compare));
+	nest_read(compare[NFTA_CMP_DATA], value, ARRAY_SIZE(value));
+	if (number_read(compare[NFTA_CMP_OP], NFT_CMP_NEQ) != NFT_CMP_EQ || !value[NFTA_DATA_VALUE])
+		return false;
+	size = mnl_attr_get_payload_len(value[NFTA_DATA_VALUE]);
+	if (size > IFNAMSIZ)
+		return false;
+	memcpy(rule->device, mnl_attr_get_payload(value[NFTA_DATA_VALUE]), size);
+	rule->device[size] = size < IFNAMSIZ ? '*' : '\0';
+	return true;
+}
+
+static bool device_count(const struct nlattr *data, struct nft_rule *rule)
+{
+	(void)data;
+	(void)rule;
+	return true;
+}
+
+static bool device_accept(const struct nlattr *data, struct nft_rule *rule)
+{
+	(void)rule;
+	return verdict_read(data, NF_DROP) == NF_ACCEPT;
+}
+
+static const struct {
+	const char *name;
+	bool (*take)(const struct nlattr *data, struct nft_rule *rule);
+} device_steps[] = {{"meta", device_meta}, {"cmp", device_compare}, {"counter", device_count},
+	{"immediate", device_accept}};
+
+struct device_walk {
+	struct nft_rule *rule;
+	size_t step;
+};
+
+static int device_take(const struct nlattr *expression, void *data)
+{
+	const struct nlattr *table[NFTA_EXPR_MAX + 1] = {0};
+	struct device_walk *walk = data;
+	char name[EXPRESSION_NAME];
+
+	nest_read(expression, table, ARRAY_SIZE(table));
+	text_read(table[NFTA_EXPR_NAME], name, sizeof(name));
+	if (walk->step < ARRAY_SIZE(device_steps) &&
+		strcmp(name, device_steps[walk->step].name) == 0 &&
+		device_steps[walk->step].take(table[NFTA_EXPR_DATA], walk->rule)) {
+		walk->step++;
+		return MNL_CB_OK;
+	}
+	walk->step = 0;
+	return MNL_CB_STOP;
+}
+
+static void device_read(const struct nlattr *expressions, struct nft_rule *rule)
+{
+	struct device_walk walk = {.rule = rule};
+
+	mnl_attr_parse_nested(expressions, device_take, &walk);
+	if (walk.step != ARRAY_SIZE(device_steps))
+		*rule->device = '\0';
+}
+
+/* iptables keeps a comment in an expression of its own. */
+static int match_comment_take(const struct nlattr *expression, void *data)
+{
+	const struct nlattr *table[NFTA_EXPR_MAX + 1] = {0}, *match[NFTA_MATCH_MAX + 1] = {0};
+	char name[EXPRESSION_NAME];
+
+	nest_read(expression, table, ARRAY_SIZE(table));
+	text_read(table[NFTA_EXPR_NAME], name, sizeof(name));
+	if (strcmp(name, "match") != 0)
+		return MNL_CB_OK;
+	nest_read(table[NFTA_EXPR_DATA], match, ARRAY_SIZE(match));
+	text_read(match[NFTA_MATCH_NAME], name, sizeof(name));
+	if (strcmp(name, "comment") == 0)
+		text_read(match[NFTA_MATCH_INFO], data, NFT_USERDATA_MAXLEN);
+	return MNL_CB_OK;
+}
+
 static int rule_take(const struct nlmsghdr *message, void *data)
 {
 	const struct nlattr *table[NFTA_RULE_MAX + 1] = {0};
@@ -188,10 +297,39 @@ static int rule_take(const struct nlmsghdr *message, void *data)
 		mnl_attr_validate(table[NFTA_RULE_HANDLE], MNL_TYPE_U64) == 0)
 		rule.handle = be64toh(mnl_attr_get_u64(table[NFTA_RULE_HANDLE]));
 	comment_read(table[NFTA_RULE_USERDATA], rule.comment);
-	if (table[NFTA_RULE_EXPRESSIONS])
+	if (table[NFTA_RULE_EXPRESSIONS]) {
 		mnl_attr_parse_nested(table[NFTA_RULE_EXPRESSIONS], expression_take, &rule.drops);
+		device_read(table[NFTA_RULE_EXPRESSIONS], &rule);
+		if (!*rule.comment)
+			mnl_attr_parse_nested(table[NFTA_RULE_EXPRESSIONS], match_comment_take,
+				rule.comment);
+	}
 	list = dump->item = mem_grow(dump->item, &dump->capacity, dump->count + 1, sizeof(rule));
 	list[dump->count++] = rule;
+	return MNL_CB_OK;
+}
+
+/* Of messages about tables, chains and rules alike, the first attribute names the table. */
+_Static_assert((int)NFTA_TABLE_NAME == (int)NFTA_CHAIN_TABLE &&
+		       (int)NFTA_TABLE_NAME == (int)NFTA_RULE_TABLE,
+	"one attribute for all");
+
+static int table_take(const struct nlmsghdr *message, void *data)
+{
+	const struct nlattr *table[NFTA_TABLE_NAME + 1] = {0};
+	const size_t header = sizeof(struct nfgenmsg); /* has the generation, which is none of it */
+	struct dump *dump = data;
+	char name[NFT_TABLE_MAXNAMELEN], *bytes;
+	size_t size;
+
+	message_read(message, table, ARRAY_SIZE(table));
+	text_read(table[NFTA_TABLE_NAME], name, sizeof(name));
+	if (strcmp(name, dump->table) != 0)
+		return MNL_CB_OK;
+	size = mnl_nlmsg_get_payload_len(message) - header;
+	bytes = dump->item = mem_grow(dump->item, &dump->capacity, dump->count + size, 1);
+	memcpy(bytes + dump->count, mnl_nlmsg_get_payload_offset(message, header), size);
+	dump->count += size;
 	return MNL_CB_OK;
 }
 
@@ -261,14 +399,10 @@ int nft_read_rules(const struct nft_chain *chain, struct nft_rule **ret_list, si
 {
 	char buffer[MNL_NLMSG_HDRLEN + 64 + NFT_TABLE_MAXNAMELEN + NFT_CHAIN_MAXNAMELEN];
 	struct dump dump = {.take = rule_take};
-	struct nlmsghdr *request;
-	unsigned char family = 0;
+	struct nlmsghdr *request =
+		request_begin(buffer, NFT_MSG_GETRULE, family_number_of(chain->family));
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-		if (strcmp(families[i].name, chain->family) == 0)
-			family = families[i].number;
-	request = request_begin(buffer, NFT_MSG_GETRULE, family);
 	mnl_attr_put_strz(request, NFTA_RULE_TABLE, chain->table);
 	mnl_attr_put_strz(request, NFTA_RULE_CHAIN, chain->name);
 	r = dump_run(request, &dump);
@@ -277,5 +411,31 @@ int nft_read_rules(const struct nft_chain *chain, struct nft_rule **ret_list, si
 			chain->table, chain->name);
 	*ret_list = dump.item;
 	*ret_count = dump.count;
+	return 0;
+}
+
+int nft_read_table(
+	const char *family, const char *table, struct text *ret_content, struct err *err)
+{
+	static const int types[] = {NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE};
+	_text_ struct text content = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		char buffer[MNL_NLMSG_HDRLEN + 64 + NFT_TABLE_MAXNAMELEN];
+		struct dump dump = {.take = table_take, .table = table};
+		struct nlmsghdr *request =
+			request_begin(buffer, types[i], family_number_of(family));
+		int r;
+
+		mnl_attr_put_strz(request, NFTA_TABLE_NAME, table);
+		r = dump_run(request, &dump);
+		if (r < 0)
+			return err_system(err, -r, "reading the table %s %s", family, table);
+		text_append_bytes(&content, dump.item, dump.count);
+		free(dump.item);
+	}
+	text_clear(ret_content);
+	*ret_content = content;
+	content = (struct text){0};
 	return 0;
 }

@@ -138,6 +138,40 @@ def test_rules_come_back(lab, chain):
     wait_for(lambda: lab.query(lab.node, "status")["repaired"] > count, "it is counted", SECONDS)
 
 
+def handles(lab, chain):
+    rules = json.loads(nft(lab, "-j", "list", "chain", *chain))["nftables"]
+    return [rule["rule"]["handle"] for rule in rules
+            if rule.get("rule", {}).get("comment") == "podwire"]
+
+
+def test_rules_altered(lab, outside):
+    """In their place and with our comment: they drop until they are as they were."""
+    chain = ("inet", "firewall", "input")
+    with paused(lab):
+        for handle in handles(lab, chain):
+            nft(lab, "replace", "rule", *chain, "handle", str(handle),
+                "iifname", "pw*", "counter", "drop", "comment", "podwire")
+        assert not all(through_the_stack(lab, lab.probe_once))
+        altered = handles(lab, chain)
+    wait_for(lambda: handles(lab, chain) not in ([], altered), "our rule is another", SECONDS)
+    assert all(through_the_stack(lab, lab.probe))
+
+
+def test_rules_through_iptables(lab):
+    """iptables writes a comment in words of its own; what it has saved and restored is ours yet."""
+    chain = ("ip", "filter", "FORWARD")
+    shown = lab.exec(lab.node, "iptables-nft", "-S", "FORWARD", check=False)
+    if shown.returncode == 127:
+        pytest.skip("iptables is not installed")
+    lab.exec(lab.node, "sh", "-c", "iptables-nft-save -t filter | iptables-nft-restore")
+
+    def ours():
+        listed = lab.exec(lab.node, "iptables-nft", "-S", "FORWARD").stdout
+        return listed.count("--comment podwire"), len(handles(lab, chain))
+
+    wait_for(lambda: ours() == (2, 2), "two rules are ours again, and no more", SECONDS)
+
+
 def test_rules_are_needed(lab, outside):
     """The control: while nobody puts them back nothing passes; then everything does again."""
     with paused(lab):

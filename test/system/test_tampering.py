@@ -79,6 +79,9 @@ TAMPERING = {
     "anchor": "ip link del pw-anchor",
     "nft table": "nft delete table inet podwire",
     "nft rules": "nft flush table inet podwire",
+    "nft rule altered": "nft replace rule inet podwire tunnel_in handle $(nft -a list chain inet "
+                        "podwire tunnel_in | sed -n 's/.*notrack # handle //p') udp dport 1 notrack",
+    "nft chain": "nft 'add chain inet podwire extra {{ type filter hook input priority 0; policy drop; }}'",
     "forwarding": "sysctl -qw net.ipv4.ip_forward=0",
     "forwarding of IPv6": "sysctl -qw net.ipv6.conf.all.forwarding=0",
     "reverse-path filter": "sysctl -qw net.ipv4.conf.pw-tunnel.rp_filter=1",
@@ -109,8 +112,7 @@ def test_command(lab, what):
     wait_for(lambda: state(lab) == before, f"{what}: as it was", SECONDS)
     wait_for(lambda: not lab.query(lab.victim, "diff")["rows"], "no difference is left", SECONDS)
     assert all_reach(lab)
-    if what not in ("nft rules", "reverse-path filter"):  # put back without being told apart
-        wait_for(lambda: repaired(lab) > count, f"{what}: is counted", SECONDS)
+    wait_for(lambda: repaired(lab) > count, f"{what}: is counted", SECONDS)
 
 
 @pytest.mark.parametrize("table", ["pw_node", "pw_range", "pw_pod"])

@@ -12,7 +12,11 @@
 	"insert rule " chain " " match " \"pw*\" counter accept comment \"podwire\"\n"
 
 static const struct nft_rule other = {.handle = 3, .comment = "somebody else's podwire"};
-static const struct nft_rule ours = {.handle = 7, .comment = "podwire"};
+static const struct nft_rule ours = {.handle = 7, .comment = "podwire", .device = "pw*"};
+static const struct nft_rule ours_out = {
+	.handle = 8, .comment = "podwire", .device = "pw*", .outgoing = true};
+static const struct nft_rule altered = {.handle = 7, .comment = "podwire"};
+static const struct nft_rule another = {.handle = 7, .comment = "podwire", .device = "eth*"};
 static const struct nft_rule drop = {.handle = 9, .drops = true};
 
 struct script_case {
@@ -34,6 +38,17 @@ static const struct script_case script_cases[] = {
 		NULL},
 	{"accepts by default", {"ip6", "filter", "FORWARD", true, false}, {&other}, 0, NULL},
 	{"is as it should be", {"ip", "filter", "INPUT", false, true}, {&ours, &other}, 0, NULL},
+	{"one of ours was altered in place", {"ip", "filter", "INPUT", false, true},
+		{&altered, &other}, 1,
+		"delete rule ip filter INPUT handle 7\n" RULE("ip filter INPUT", "iifname")},
+	{"it accepts other devices", {"ip", "filter", "INPUT", false, true}, {&another}, 1,
+		"delete rule ip filter INPUT handle 7\n" RULE("ip filter INPUT", "iifname")},
+	{"both are as they should be", {"ip", "filter", "FORWARD", true, true}, {&ours_out, &ours}, 0,
+		NULL},
+	{"one is there twice, the other not", {"ip", "filter", "FORWARD", true, true},
+		{&ours_out, &ours_out}, 1,
+		"delete rule ip filter FORWARD handle 8\ndelete rule ip filter FORWARD handle 8\n" RULE(
+			"ip filter FORWARD", "oifname") RULE("ip filter FORWARD", "iifname")},
 	{"half of ours is gone", {"ip", "filter", "FORWARD", true, true}, {&other, &ours}, 1,
 		"delete rule ip filter FORWARD handle 7\n" RULE("ip filter FORWARD", "oifname")
 			RULE("ip filter FORWARD", "iifname")},
@@ -132,6 +147,52 @@ static void test_keep(void **state)
 	assert_int_equal(firewall_remove(&err), 0);
 }
 
+/* The handle of the first rule of ours in ip fw in. */
+static unsigned long long our_handle(void)
+{
+	static const struct nft_chain chain = {.family = "ip", .table = "fw", .name = "in"};
+	_free_ struct nft_rule *rules = NULL;
+	size_t count = 0;
+	struct err err = {0};
+
+	assert_int_equal(nft_read_rules(&chain, &rules, &count, &err), 0);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rules[i].comment, FIREWALL_COMMENT) == 0)
+			return (unsigned long long)rules[i].handle;
+	fail_msg("no rule of ours");
+	return 0;
+}
+
+/* In place, with our comment: whatever it says instead, it is written anew. */
+static void test_altered(void **state)
+{
+	static const char *const instead[] = {"iifname \"pw*\" counter drop",
+		"iifname \"pw*\" counter", "iifname \"pw\" counter accept",
+		"iifname != \"pw*\" counter accept", "oifname \"lo*\" counter accept",
+		"iifname \"pw*\" tcp dport 80 counter accept", "iifname \"pw*\" counter log accept",
+		"iif lo counter accept", "counter accept", "drop"};
+	struct agent agent = {0};
+	unsigned long changed;
+
+	apply("table ip fw {\n" CHAIN("in", "input", "policy drop;") "}\n");
+	keep(&agent);
+	changed = agent.changed;
+	for (size_t i = 0; i < ARRAY_SIZE(instead); i++) {
+		_text_ struct text script = {0};
+		unsigned long long handle = our_handle();
+
+		text_printf(&script, "replace rule ip fw in handle %llu %s comment \"podwire\"\n",
+			handle, instead[i]);
+		apply(text_string(&script));
+		keep(&agent);
+		if (agent.changed != ++changed || our_handle() == handle)
+			fail_msg("\"%s\" stays", instead[i]);
+	}
+	keep(&agent);
+	assert_int_equal(agent.changed, changed);
+	apply("delete table ip fw\n");
+}
+
 /* Our own change is no reason to look again, nor to write the masquerading anew. */
 static void test_generation(void **state)
 {
@@ -155,6 +216,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_script),
 		cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_altered),
 		cmocka_unit_test(test_generation),
 	};
 	int r = root_enter_namespaces();
