@@ -137,19 +137,33 @@ static int wish_set_mac(
 	return 0;
 }
 
+/*
+ * Go's readers take a key in whatever case, and containerd writes "IngressRate" for what the
+ * conventions call "ingressRate".
+ */
+static int wish_get_bits(
+	const struct json_at *bandwidth, const char *key, __u64 *ret_bits, struct err *err)
+{
+	int64_t bits = 0;
+	char capital[16];
+	int r;
+
+	snprintf(capital, sizeof(capital), "%c%s", toupper((unsigned char)*key), key + 1);
+	r = json_get_int(bandwidth, capital, JSON_OPTIONAL, 0, INT64_MAX, &bits, err);
+	if (r == 0)
+		r = json_get_int(bandwidth, key, JSON_OPTIONAL, 0, INT64_MAX, &bits, err);
+	if (r < 0)
+		return r;
+	*ret_bits = (__u64)bits;
+	return 0;
+}
+
 static int wish_read_limit(const struct json_at *bandwidth, const char *rate, const char *burst,
 	struct attachment_limit *limit, struct err *err)
 {
-	int64_t rate_bits = 0, burst_bits = 0;
-	int r = json_get_int(bandwidth, rate, JSON_OPTIONAL, 0, INT64_MAX, &rate_bits, err);
+	int r = wish_get_bits(bandwidth, rate, &limit->rate, err);
 
-	if (r == 0)
-		r = json_get_int(bandwidth, burst, JSON_OPTIONAL, 0, INT64_MAX, &burst_bits, err);
-	if (r < 0)
-		return r;
-	limit->rate = (__u64)rate_bits;
-	limit->burst = (__u64)burst_bits;
-	return 0;
+	return r < 0 ? r : wish_get_bits(bandwidth, burst, &limit->burst, err);
 }
 
 static int wish_read_bandwidth(

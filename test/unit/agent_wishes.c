@@ -95,6 +95,24 @@ static void test_bandwidth(void **state)
 	assert_int_equal(wishes.limit[DIRECTION_EGRESS].rate, 0);
 }
 
+/* As containerd's go-cni writes it. */
+static void test_bandwidth_of_containerd(void **state)
+{
+	struct cni_wishes wishes;
+	struct cni_error error;
+
+	assert_int_equal(
+		read_wishes("\"runtimeConfig\": {\"bandwidth\": {\"IngressRate\": 20000000, "
+			    "\"IngressBurst\": 4294967295, \"EgressRate\": 10000000, "
+			    "\"EgressBurst\": 7}}",
+			"", "", &wishes, &error),
+		0);
+	assert_int_equal(wishes.limit[DIRECTION_INGRESS].rate, 20000000);
+	assert_int_equal(wishes.limit[DIRECTION_INGRESS].burst, 4294967295);
+	assert_int_equal(wishes.limit[DIRECTION_EGRESS].rate, 10000000);
+	assert_int_equal(wishes.limit[DIRECTION_EGRESS].burst, 7);
+}
+
 static void test_labels(void **state)
 {
 	struct cni_wishes wishes;
@@ -131,6 +149,8 @@ static void test_refused(void **state)
 			CNI_INVALID_CONFIG},
 		{"\"runtimeConfig\": {\"bandwidth\": {\"egressBurst\": -1}}", "", "",
 			"runtimeConfig.bandwidth.egressBurst", CNI_INVALID_CONFIG},
+		{"\"runtimeConfig\": {\"bandwidth\": {\"EgressRate\": \"1\"}}", "", "",
+			"runtimeConfig.bandwidth.EgressRate", CNI_INVALID_CONFIG},
 		{"\"args\": {\"cni\": {\"labels\": [7]}}", "", "", "args.cni.labels[0]",
 			CNI_INVALID_CONFIG},
 		{"\"args\": {\"cni\": {\"labels\": [{\"key\": \"a\\nb=c\"}]}}", "", "",
@@ -187,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_mac),
 		cmocka_unit_test(test_bandwidth),
+		cmocka_unit_test(test_bandwidth_of_containerd),
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_too_many_labels),
