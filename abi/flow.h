@@ -32,16 +32,19 @@ struct flow_row {
 };
 _Static_assert(sizeof(struct flow_row) == 48, "no padding");
 
-/* Table pw_fragment: a packet's first fragment -> the ports that its later ones lack. */
+/* Table pw_fragment: a packet's first fragment -> what its later ones lack. */
 struct fragment_key {
 	struct addr source;
 	struct addr target;
 	__u32 id;
-	__u32 protocol;
+	__u32 protocol; /* of IPv4, where it is part of the id; 44 of IPv6, where it is not */
 };
 _Static_assert(sizeof(struct fragment_key) == 40, "no padding");
 
 struct fragment_row {
 	__be16 source_port;
 	__be16 target_port;
+	__u8 protocol;
+	__u8 pad[3];
 };
+_Static_assert(sizeof(struct fragment_row) == 8, "no padding");

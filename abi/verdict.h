@@ -20,7 +20,8 @@
 		"answered by a TCP reset: no pod holds this address of the node's range")          \
 	X(8, ANSWER_UNREACHABLE, ANSWER, "answer-unreachable",                                     \
 		"answered by ICMP unreachable: no pod holds this address of the node's range") \
-	X(16, DROP_MALFORMED, DROP, "malformed", "its headers contradict themselves or are cut off") \
+	X(16, DROP_MALFORMED, DROP, "malformed",                                                   \
+		"its headers contradict themselves, are cut off, or say hop limit 0")              \
 	X(17, DROP_NOT_IP, DROP, "not-ip",                                                         \
 		"a pod sent a frame that is neither IPv4 nor IPv6, such as ARP; pods need none")   \
 	X(18, DROP_MAC, DROP, "foreign-mac", "a pod sent from a MAC address that is not its own")  \
@@ -54,7 +55,8 @@
 	X(32, DROP_FRAGMENT, DROP, "fragment",                                                     \
 		"a fragment came before the first one of its packet, whose ports decide")          \
 	X(33, DROP_HEADERS, DROP, "ip-headers",                                                    \
-		"has IPv4 options, a routing header, or more IPv6 extension headers than are followed") \
+		"has IPv4 options, a routing header, a second fragment header, or more IPv6 extension "    \
+		"headers than are followed")                                                       \
 	X(34, DROP_INTERNAL, DROP, "internal",                                                     \
 		"the kernel refused a change to the packet (out of memory, or a bug of podwire)")
 

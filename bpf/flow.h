@@ -66,7 +66,11 @@ static __always_inline void flow_open_by_peer(const struct packet *p, bool outsi
 	flow_record(&key, FLOW_OPENER_PEER);
 }
 
-/* Later fragments borrow the ports of their first. */
+/*
+ * Later fragments borrow ports and protocol of their first, for what they say themselves is not
+ * theirs to say: of IPv6 only the first one's next header counts, and between the fragment header
+ * and the transport others may stand, which only the first one has (RFC 8200 4.5).
+ */
 static __always_inline enum verdict flow_fragment(struct packet *p)
 {
 	struct fragment_row *row, fresh;
@@ -78,10 +82,12 @@ static __always_inline enum verdict flow_fragment(struct packet *p)
 	key.source = p->source;
 	key.target = p->target;
 	key.id = p->fragment_id;
-	key.protocol = p->protocol;
+	key.protocol = p->family == 4 ? p->protocol : IPPROTO_FRAGMENT;
 	if (p->fragment == FRAGMENT_FIRST) {
+		__builtin_memset(&fresh, 0, sizeof(fresh));
 		fresh.source_port = p->source_port;
 		fresh.target_port = p->target_port;
+		fresh.protocol = p->protocol;
 		bpf_map_update_elem(&pw_fragment, &key, &fresh, BPF_ANY);
 		return VERDICT_NEXT;
 	}
@@ -90,6 +96,7 @@ static __always_inline enum verdict flow_fragment(struct packet *p)
 		return VERDICT_DROP_FRAGMENT;
 	p->source_port = row->source_port;
 	p->target_port = row->target_port;
+	p->protocol = row->protocol;
 	return VERDICT_NEXT;
 }
 

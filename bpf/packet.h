@@ -54,7 +54,9 @@ struct packet {
 	__u8 icmp_type; /* of ICMP or ICMPv6 */
 	__u8 fragment; /* enum packet_fragment */
 	__u8 has_options; /* IPv4 options or an IPv6 routing header */
-	__u8 pad;
+	__u8 has_fragment_header; /* IPv6 */
+	__u16 fragment_offset; /* in bytes */
+	__u8 pad[2];
 };
 
 /* Makes the first `length` bytes readable in place. */
@@ -94,19 +96,38 @@ static __always_inline enum verdict packet_parse_ipv4(struct packet *p)
 	p->end = packet_l2 + length;
 	p->fragment_id = ip->id;
 	fragment = bpf_ntohs(ip->frag_off);
-	if (fragment & IPV4_OFFSET_MASK)
+	p->fragment_offset = (fragment & IPV4_OFFSET_MASK) * 8;
+	if (p->fragment_offset)
 		p->fragment = FRAGMENT_LATER;
 	else if (fragment & IPV4_MORE_FRAGMENTS)
 		p->fragment = FRAGMENT_FIRST;
-	return VERDICT_NEXT;
+	return ip->ttl ? VERDICT_NEXT : VERDICT_DROP_MALFORMED;
 }
 
 struct packet_extension {
 	__u8 next;
 	__u8 length;
-	__be16 fragment; /* of a fragment header: offset and flags; of a routing header: type, left */
+	__be16 fragment; /* of a fragment header: offset in bytes, flags in its last three bits */
 	__be32 id;
 };
+
+/* A fragment of a fragment is nobody's doing but an attacker's. */
+static __always_inline enum verdict packet_step_fragment(
+	struct packet *p, const struct packet_extension *extension)
+{
+	__u16 fragment = bpf_ntohs(extension->fragment);
+
+	if (p->has_fragment_header)
+		return VERDICT_DROP_HEADERS;
+	p->has_fragment_header = 1;
+	p->fragment_id = extension->id;
+	p->fragment_offset = fragment & 0xfff8;
+	if (p->fragment_offset)
+		p->fragment = FRAGMENT_LATER;
+	else if (fragment & 1)
+		p->fragment = FRAGMENT_FIRST;
+	return VERDICT_NEXT;
+}
 
 /*
  * Steps over one extension header; VERDICT_ACCEPT says that the transport header is reached. Hop by
@@ -135,11 +156,8 @@ static __always_inline enum verdict packet_step_ipv6(struct packet *p)
 	if (bpf_skb_load_bytes(p->skb, p->l4, &extension, sizeof(extension)) < 0)
 		return VERDICT_DROP_MALFORMED;
 	if (p->protocol == IPPROTO_FRAGMENT) {
-		p->fragment_id = extension.id;
-		if (extension.fragment & bpf_htons(0xfff8))
-			p->fragment = FRAGMENT_LATER;
-		else if (extension.fragment & bpf_htons(1))
-			p->fragment = FRAGMENT_FIRST;
+		if (packet_step_fragment(p, &extension) != VERDICT_NEXT)
+			return VERDICT_DROP_HEADERS;
 		p->l4 += 8;
 	} else if (p->protocol == IPPROTO_AH) {
 		p->l4 += (extension.length + 2) * 4;
@@ -182,6 +200,8 @@ static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
 	p->protocol = ip->nexthdr;
 	p->l4 = packet_l2 + sizeof(*ip);
 	p->end = packet_l2 + length;
+	if (!ip->hop_limit)
+		return VERDICT_DROP_MALFORMED;
 	for (i = 0; i < IPV6_EXTENSIONS_MAX && verdict == VERDICT_NEXT; i++)
 		verdict = packet_step_ipv6(p);
 	if (verdict == VERDICT_ACCEPT)
@@ -189,35 +209,51 @@ static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
 	return verdict == VERDICT_NEXT ? VERDICT_DROP_HEADERS : verdict;
 }
 
-/* A header that is cut off would be filled up from the padding, and no receiver would take it. */
-static __always_inline bool packet_has_transport(const struct packet *p, __u32 size)
+/* The least that a transport header has. */
+static __always_inline __u32 packet_transport_size(const struct packet *p)
 {
-	return p->l4 + size <= p->end;
+	switch (p->protocol) {
+	case IPPROTO_TCP:
+		return 20;
+	case IPPROTO_SCTP:
+		return 12;
+	case IPPROTO_UDP:
+		return 8;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return 4;
+	default:
+		return 0;
+	}
 }
 
+/*
+ * A header that is cut off would be filled up from the padding, and no receiver would take it. A
+ * later fragment that reaches back into it would rewrite what has been judged (RFC 3128).
+ */
 static __always_inline enum verdict packet_parse_transport(struct packet *p)
 {
+	__u32 size = packet_transport_size(p);
 	__u8 header[14];
 
 	if (p->fragment == FRAGMENT_LATER)
-		return VERDICT_NEXT;
+		return p->fragment_offset < size ? VERDICT_DROP_MALFORMED : VERDICT_NEXT;
+	if (p->l4 + size > p->end)
+		return VERDICT_DROP_MALFORMED;
 	switch (p->protocol) {
 	case IPPROTO_TCP:
-		if (!packet_has_transport(p, 20) ||
-			bpf_skb_load_bytes(p->skb, p->l4, header, 14) < 0)
+		if (bpf_skb_load_bytes(p->skb, p->l4, header, 14) < 0)
 			return VERDICT_DROP_MALFORMED;
 		p->tcp_flags = header[13];
 		break;
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
-		if (!packet_has_transport(p, p->protocol == IPPROTO_UDP ? 8 : 12) ||
-			bpf_skb_load_bytes(p->skb, p->l4, header, 8) < 0)
+		if (bpf_skb_load_bytes(p->skb, p->l4, header, 8) < 0)
 			return VERDICT_DROP_MALFORMED;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (!packet_has_transport(p, 4) ||
-			bpf_skb_load_bytes(p->skb, p->l4, header, 4) < 0)
+		if (bpf_skb_load_bytes(p->skb, p->l4, header, 4) < 0)
 			return VERDICT_DROP_MALFORMED;
 		p->icmp_type = header[0];
 		return VERDICT_NEXT;

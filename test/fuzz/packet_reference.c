@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The slow parser: RFC 791, 8200, 4302 and 7112, byte by byte, from numbers and not from the
+ * The slow parser: RFC 791, 3128, 4302, 7112 and 8200, byte by byte, from numbers and not from the
  * kernel's structs. It sees only the bytes that the IP header counts: padding behind them is no
  * part of the packet, and no port may be read out of it.
  */
@@ -47,10 +47,11 @@ static size_t transport_size(uint8_t protocol)
 	}
 }
 
-static bool reference_transport(const struct cursor *c, struct packet_parsed *p)
+/* `offset`: where a later fragment belongs; into a header it must not reach. */
+static bool reference_transport(const struct cursor *c, size_t offset, struct packet_parsed *p)
 {
 	if (p->fragment == 2)
-		return true;
+		return offset >= transport_size(p->protocol);
 	if (c->left < transport_size(p->protocol))
 		return false;
 	if (p->protocol == 1 || p->protocol == 58)
@@ -88,11 +89,13 @@ static bool reference_ipv4(struct cursor *c, bool gso, struct packet_parsed *p)
 	fragment = cursor_u16(c, 6);
 	p->family = 4;
 	p->fragment = fragment & 0x1fff ? 2 : fragment & 0x2000 ? 1 : 0;
+	if (c->at[8] == 0)
+		return false;
 	p->protocol = c->at[9];
 	p->has_options = header > 20;
 	reference_mapped(p->source, c->at + 12);
 	reference_mapped(p->target, c->at + 16);
-	return cursor_skip(c, header) && reference_transport(c, p);
+	return cursor_skip(c, header) && reference_transport(c, (fragment & 0x1fff) * 8U, p);
 }
 
 static bool reference_is_mapped(const uint8_t address[16])
@@ -103,7 +106,7 @@ static bool reference_is_mapped(const uint8_t address[16])
 }
 
 /* One extension header, whole. */
-static bool reference_extension(struct cursor *c, struct packet_parsed *p)
+static bool reference_extension(struct cursor *c, size_t *offset, struct packet_parsed *p)
 {
 	uint8_t kind = p->protocol;
 	size_t size;
@@ -113,7 +116,9 @@ static bool reference_extension(struct cursor *c, struct packet_parsed *p)
 	size = kind == 44 ? 8 : kind == 51 ? (c->at[1] + 2U) * 4 : (c->at[1] + 1U) * 8;
 	if (kind == 43)
 		p->has_options = 1;
-	if (kind == 44 && cursor_u16(c, 2) >> 3)
+	if (kind == 44)
+		*offset = cursor_u16(c, 2) & 0xfff8U;
+	if (kind == 44 && *offset)
 		p->fragment = 2;
 	else if (kind == 44 && c->at[3] & 1)
 		p->fragment = 1;
@@ -128,7 +133,8 @@ static bool reference_is_extension(uint8_t protocol)
 
 static bool reference_ipv6(struct cursor *c, bool gso, struct packet_parsed *p)
 {
-	size_t length;
+	size_t length, offset = 0;
+	bool fragment_header = false;
 
 	if (c->left < 40 || c->at[0] >> 4 != 6)
 		return false;
@@ -141,17 +147,20 @@ static bool reference_ipv6(struct cursor *c, bool gso, struct packet_parsed *p)
 	p->protocol = c->at[6];
 	memcpy(p->source, c->at + 8, 16);
 	memcpy(p->target, c->at + 24, 16);
-	if (reference_is_mapped(p->source) || reference_is_mapped(p->target))
+	if (reference_is_mapped(p->source) || reference_is_mapped(p->target) || c->at[7] == 0)
 		return false;
 	cursor_skip(c, 40);
 	c->left = length;
 	for (unsigned int i = 0; p->fragment != 2 && reference_is_extension(p->protocol); i++) {
-		/* Hop by hop options stand first or nowhere (RFC 8200, 4.1). */
+		/* Hop by hop options stand first or nowhere; one fragment header (RFC 8200, 4.1). */
 		if (i == EXTENSIONS_FOLLOWED || (p->protocol == 0 && i > 0) ||
-			!reference_extension(c, p))
+			(p->protocol == 44 && fragment_header))
+			return false;
+		fragment_header = fragment_header || p->protocol == 44;
+		if (!reference_extension(c, &offset, p))
 			return false;
 	}
-	return reference_transport(c, p);
+	return reference_transport(c, offset, p);
 }
 
 void packet_parse_reference(const struct packet_input *input, struct packet_parsed *ret)

@@ -171,16 +171,24 @@ static size_t write_transport(
 }
 
 #define IPV4_OPTIONS_SIZE 8
+#define LATER_OFFSET 800
+
+static uint16_t later_offset(const struct frame_spec *spec)
+{
+	return spec->fragment_offset ? spec->fragment_offset : LATER_OFFSET;
+}
 
 static size_t write_ipv4(const struct frame_spec *spec, const struct frame_ends *ends, uint8_t *at)
 {
-	static const uint8_t loose_source_route[IPV4_OPTIONS_SIZE] = {131, 7, 4, 192, 0, 2, 77, 0};
+	static const uint8_t one_address[IPV4_OPTIONS_SIZE] = {IPOPT_LSRR, 7, 4, 192, 0, 2, 77, 0};
 	size_t header = sizeof(struct iphdr), length;
 	struct iphdr *ip = (void *)at;
 
-	if (spec->source_route) {
-		memcpy(at + header, loose_source_route, sizeof(loose_source_route));
-		header += sizeof(loose_source_route);
+	if (spec->source_route || spec->option) {
+		memcpy(at + header, one_address, sizeof(one_address));
+		if (spec->option)
+			at[header] = spec->option;
+		header += sizeof(one_address);
 	}
 	length = header + write_transport(spec, ends, at + header);
 	ip->version = (unsigned int)(4 + spec->version) & 0xf;
@@ -190,8 +198,8 @@ static size_t write_ipv4(const struct frame_spec *spec, const struct frame_ends 
 	if (spec->fragment == FRAME_FIRST)
 		ip->frag_off = htons(IP_MF);
 	else if (spec->fragment == FRAME_LATER)
-		ip->frag_off = htons(100);
-	ip->ttl = 64;
+		ip->frag_off = htons(later_offset(spec) / 8);
+	ip->ttl = spec->dead ? 0 : 64;
 	ip->protocol = protocol_of(spec, 4);
 	ip->saddr = ends->source.words[3];
 	ip->daddr = ends->target.words[3];
@@ -226,7 +234,7 @@ static size_t write_fragment_header(const struct frame_spec *spec, uint8_t next,
 	if (spec->fragment == FRAME_FIRST)
 		fragment->ip6f_offlg = IP6F_MORE_FRAG;
 	else if (spec->fragment == FRAME_LATER)
-		fragment->ip6f_offlg = htons(800);
+		fragment->ip6f_offlg = htons(later_offset(spec));
 	return sizeof(*fragment);
 }
 
@@ -234,8 +242,9 @@ static size_t write_fragment_header(const struct frame_spec *spec, uint8_t next,
 static size_t write_extensions(const struct frame_spec *spec, uint8_t *first, uint8_t *at)
 {
 	bool fragment = spec->fragment != FRAME_WHOLE || spec->fragment_header;
+	const struct frame_spec atomic = {.fragment_id = spec->fragment_id + 1};
 	uint8_t last = protocol_of(spec, 6);
-	size_t length = 0;
+	size_t length = 0, behind = spec->fragment_twice ? 8 : 0;
 
 	*first = last;
 	if (spec->source_route) {
@@ -254,7 +263,16 @@ static size_t write_extensions(const struct frame_spec *spec, uint8_t *first, ui
 		return length;
 	if (!spec->extensions)
 		*first = IPPROTO_FRAGMENT;
-	return length + write_fragment_header(spec, last, at + length);
+	if (spec->extension_behind) {
+		write_options_header(last, at + length + 8 + behind);
+		last = IPPROTO_DSTOPTS;
+		behind += 8;
+	}
+	if (spec->fragment_twice) {
+		write_fragment_header(&atomic, last, at + length + 8);
+		last = IPPROTO_FRAGMENT;
+	}
+	return length + write_fragment_header(spec, last, at + length) + behind;
 }
 
 static size_t write_ipv6(const struct frame_spec *spec, const struct frame_ends *ends, uint8_t *at)
@@ -268,7 +286,7 @@ static size_t write_ipv6(const struct frame_spec *spec, const struct frame_ends 
 	ip->ip6_flow = htonl((uint32_t)((6 + spec->version) & 0xf) << 28);
 	ip->ip6_plen = htons((uint16_t)((int)length + spec->claim));
 	ip->ip6_nxt = first;
-	ip->ip6_hlim = 64;
+	ip->ip6_hlim = spec->dead ? 0 : 64;
 	memcpy(&ip->ip6_src, &ends->source, sizeof(ip->ip6_src));
 	memcpy(&ip->ip6_dst, &ends->target, sizeof(ip->ip6_dst));
 	return sizeof(*ip) + length;

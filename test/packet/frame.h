@@ -45,9 +45,14 @@ struct frame_spec {
 	uint16_t payload; /* bytes behind the transport header */
 	enum frame_fragment fragment;
 	uint32_t fragment_id;
+	uint16_t fragment_offset; /* of a later fragment, in bytes; default 800 */
 	bool source_route; /* IPv4 option LSRR, IPv6 routing header */
+	uint8_t option; /* IPv4: an option of this type; IPv6: ignored */
 	int extensions; /* IPv6: so many destination options headers; IPv4: ignored */
 	bool fragment_header; /* IPv6: an atomic fragment; IPv4: ignored */
+	bool extension_behind; /* IPv6: destination options between fragment header and transport */
+	bool fragment_twice; /* IPv6: a second fragment header behind the first */
+	bool dead; /* TTL or hop limit 0 */
 	int foreign_mac; /* the sender's MAC is somebody else's */
 	bool not_for_us; /* the frame is for another MAC */
 	bool foreign_quote; /* the datagram that an error quotes went from `source` to `target` */

@@ -8,6 +8,14 @@ static const struct step other_first_fragment = {.in = {FRAME_UDP, POD_A, POD_B,
 							 .payload = 64, .fragment = FRAME_FIRST,
 							 .fragment_id = 8}};
 
+static const struct step first_of_tcp = {.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_ACK,
+						 .fragment = FRAME_FIRST, .fragment_id = 9}};
+static const struct step first_of_sctp = {.in = {FRAME_SCTP, POD_A, POD_B, 5000, 80,
+						  .fragment = FRAME_FIRST, .fragment_id = 9}};
+static const struct step first_to_tunnel_port = {.in = {FRAME_UDP, POD_A, OUTSIDE, 5000, 6083,
+							 .fragment = FRAME_FIRST,
+							 .fragment_id = 9}};
+
 static const struct row rows[] = {
 	/* sources */
 	{"as another pod here", .step.in = {FRAME_UDP, POD_B, POD_A, 5000, 53},
@@ -112,6 +120,14 @@ static const struct row rows[] = {
 		.verdict = VERDICT_DROP_MALFORMED, .family = 6},
 	{"a source route", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .source_route = true},
 		.verdict = VERDICT_DROP_HEADERS},
+	{"a strict source route", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .option = 137},
+		.verdict = VERDICT_DROP_HEADERS, .family = 4},
+	{"a record of its route", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .option = 7},
+		.verdict = VERDICT_DROP_HEADERS, .family = 4},
+	{"a record of times", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .option = 68},
+		.verdict = VERDICT_DROP_HEADERS, .family = 4},
+	{"dead already", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .dead = true},
+		.verdict = VERDICT_DROP_MALFORMED},
 	{"more extension headers than are followed",
 		.step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .extensions = 9},
 		.verdict = VERDICT_DROP_HEADERS, .family = 6},
@@ -123,6 +139,28 @@ static const struct row rows[] = {
 		.step.in = {FRAME_UDP, POD_A, POD_B, .payload = 64, .fragment = FRAME_LATER,
 			.fragment_id = 9},
 		.verdict = VERDICT_DROP_FRAGMENT},
+	{"a fragment of a fragment",
+		.step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .fragment = FRAME_FIRST,
+			.fragment_id = 9, .fragment_twice = true},
+		.verdict = VERDICT_DROP_HEADERS, .family = 6},
+	{"a first fragment without its whole TCP header",
+		.step.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_SYN, .fragment = FRAME_FIRST,
+			.fragment_id = 9, .cut = 12, .claim = -12},
+		.verdict = VERDICT_DROP_MALFORMED},
+	{"a later fragment that rewrites the TCP header", &first_of_tcp,
+		.step.in = {FRAME_TCP, POD_A, POD_B, .fragment = FRAME_LATER, .fragment_id = 9,
+			.fragment_offset = 8},
+		.verdict = VERDICT_DROP_MALFORMED},
+	{"a later fragment that rewrites the SCTP header", &first_of_sctp,
+		.step.in = {FRAME_SCTP, POD_A, POD_B, .fragment = FRAME_LATER, .fragment_id = 9,
+			.fragment_offset = 8},
+		.verdict = VERDICT_DROP_MALFORMED},
+	{"a later fragment that says another protocol than its first", &first_to_tunnel_port,
+		.step.in = {FRAME_SCTP, POD_A, OUTSIDE, .fragment = FRAME_LATER, .fragment_id = 9},
+		.verdict = VERDICT_DROP_TUNNEL_PORT, .family = 6},
+	{"a later fragment of another protocol, which is of another packet", &first_to_tunnel_port,
+		.step.in = {FRAME_SCTP, POD_A, OUTSIDE, .fragment = FRAME_LATER, .fragment_id = 9},
+		.verdict = VERDICT_DROP_FRAGMENT, .family = 4},
 	{"before there are tables", .step.in = {FRAME_UDP, POD_A, POD_B, 5000, 53},
 		.verdict = VERDICT_DROP_INTERNAL, .setting = SETTING_NOTHING},
 };

@@ -13,6 +13,17 @@ static const struct step first_fragment = {.in = {FRAME_UDP, POD_A, POD_B, 5000,
 						   .payload = 64, .fragment = FRAME_FIRST,
 						   .fragment_id = 7}};
 
+static const struct step shortest_first_fragment = {.in = {FRAME_UDP, POD_A, POD_B, 5000, 53,
+							    .fragment = FRAME_FIRST,
+							    .fragment_id = 7}};
+static const struct step first_fragment_of_tcp = {.in = {FRAME_TCP, POD_A, POD_B, 5000, 80,
+							  FRAME_ACK, .payload = 4,
+							  .fragment = FRAME_FIRST,
+							  .fragment_id = 7}};
+static const struct step first_fragment_with_options = {
+	.in = {FRAME_UDP, POD_A, POD_B, 5000, 53, .payload = 64, .fragment = FRAME_FIRST,
+		.fragment_id = 7, .extension_behind = true}};
+
 static const struct row rows[] = {
 	/* on this node */
 	{"TCP to a pod here", .step.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_SYN},
@@ -146,6 +157,19 @@ static const struct row rows[] = {
 		.step.in = {FRAME_UDP, POD_A, POD_B, .payload = 64, .fragment = FRAME_LATER,
 			.fragment_id = 7},
 		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B},
+
+	{"a later fragment after a first of eight bytes", &shortest_first_fragment,
+		.step.in = {FRAME_UDP, POD_A, POD_B, .payload = 64, .fragment = FRAME_LATER,
+			.fragment_id = 7, .fragment_offset = 8},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B},
+	{"a later fragment of TCP, behind the header", &first_fragment_of_tcp,
+		.step.in = {FRAME_TCP, POD_A, POD_B, .fragment = FRAME_LATER, .fragment_id = 7,
+			.fragment_offset = 24},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B},
+	{"a later fragment whose first has more headers", &first_fragment_with_options,
+		.step.in = {FRAME_UDP, POD_A, POD_B, .payload = 64, .fragment = FRAME_LATER,
+			.fragment_id = 7, .extension_behind = true},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B, .family = 6},
 
 	/* from the node's stack */
 	{"the node to its pod",
