@@ -29,6 +29,7 @@ struct settings_row {
 	struct settings_range own[SETTINGS_FAMILIES]; /* this node's pod ranges */
 	struct settings_range cluster[SETTINGS_RANGES]; /* the cluster's pod ranges */
 	struct settings_range no_masquerade[SETTINGS_RANGES];
+	struct settings_range service[SETTINGS_RANGES]; /* the cluster's Service ranges */
 	struct settings_length lengths[SETTINGS_FAMILIES][SETTINGS_LENGTHS]; /* a lookup each */
 	struct addr tunnel_source[SETTINGS_FAMILIES]; /* this node's end, by underlay family */
 	__u32 tunnel_ifindex;
@@ -39,4 +40,4 @@ struct settings_row {
 	__u16 pad;
 	__u32 ready; /* 0: this row is not written yet, and its ranges mean nothing */
 };
-_Static_assert(sizeof(struct settings_row) == 2 * 32 + 8 * 32 + 8 * 32 + 8 * 24 + 32 + 24, "no padding");
+_Static_assert(sizeof(struct settings_row) == 2 * 32 + 3 * 8 * 32 + 8 * 24 + 32 + 24, "no padding");

@@ -56,11 +56,14 @@ static void compile_settings_start(struct compilation *c)
 	for (unsigned int i = 0; i < SETTINGS_RANGES; i++) {
 		settings_range_never(&c->row.cluster[i]);
 		settings_range_never(&c->row.no_masquerade[i]);
+		settings_range_never(&c->row.service[i]);
 		if (i < settings->pod_ranges.count)
 			settings_range_set(&c->row.cluster[i], &settings->pod_ranges.range[i]);
 		if (i < settings->no_masquerade.count)
 			settings_range_set(
 				&c->row.no_masquerade[i], &settings->no_masquerade.range[i]);
+		if (i < settings->service_ranges.count)
+			settings_range_set(&c->row.service[i], &settings->service_ranges.range[i]);
 	}
 	c->row.tunnel_ifindex = c->facts->tunnel_ifindex;
 	c->row.mark = settings->mark;

@@ -149,6 +149,8 @@ static void print_settings(struct text *text, const void *key, const void *value
 		print_settings_range(text, "cluster", &row->cluster[i]);
 	for (unsigned int i = 0; i < SETTINGS_RANGES; i++)
 		print_settings_range(text, "no-masquerade", &row->no_masquerade[i]);
+	for (unsigned int i = 0; i < SETTINGS_RANGES; i++)
+		print_settings_range(text, "service", &row->service[i]);
 	for (unsigned int i = 0; i < SETTINGS_FAMILIES; i++)
 		print_named_addr(text, "tunnel-source", &row->tunnel_source[i]);
 	for (unsigned int i = 0; i < SETTINGS_FAMILIES * SETTINGS_LENGTHS; i++)
