@@ -21,7 +21,7 @@ MARK = b"podwire<%s>"
 def build(layers, task, mark):
     frame = None
     for name, fields in layers:
-        if name == "Ether":
+        if name in ("Ether", "Dot3"):
             fields = {"src": task["mac"], "dst": task["gateway_mac"], **fields}
         if name == "Raw":
             fields = {"load": mark}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a hostile pod or neighbor sends reaches nobody (hazards A1, A2, A3, A5, B1, B2, B5, C1).
+"""What a hostile pod or neighbor sends reaches nobody (hazards A1, A2, A3, A5, B1, B2, B5, C1, H5).
 
 Every case is sent in several rounds over a window, by scapy, from inside a namespace of the lab.
 Watchers count marked frames everywhere meanwhile. So each test can say three things: the hostile
@@ -191,12 +191,33 @@ def multicast_cases(scene, family):
     return {"multicast": ([udp(own, target) for target in targets], "multicast")}
 
 
+def wrapped(frame):
+    """H5: the same packet behind a tag, or with a length where its type should be."""
+    inner = frame[1:]
+    snap = [["LLC", {"dsap": 0xaa, "ssap": 0xaa, "ctrl": 3}],
+            ["SNAP", {"code": 0x86dd if inner[0][0] == "IPv6" else 0x0800}]]
+    return {
+        "vlan-priority": [frame[0], ["Dot1Q", {"vlan": 0}], *inner],
+        "vlan": [frame[0], ["Dot1Q", {"vlan": 5}], *inner],
+        "vlan-twice": [frame[0], ["Dot1AD", {"vlan": 5}], ["Dot1Q", {"vlan": 0}], *inner],
+        "llc-snap": [["Dot3", {}], *snap, *inner],
+        "length-for-type": [["Ether", {"type": 80}], *inner],
+    }
+
+
+def layer_two_cases(scene, family):
+    own = scene.address(scene.attacker, family)
+    near, far = (wrapped(udp(own, scene.address(victim, family)))
+                 for victim in (scene.near, scene.far))
+    return {name: ([near[name], far[name]], "not-ip") for name in near}
+
+
 def all_cases(scene):
     cases = collections.OrderedDict()
     for family in "ipv4", "ipv6":
         own = scene.address(scene.attacker, family)
         for make in (spoofing_cases, neighbor_cases, dhcp_cases, overlay_cases, loopback_cases,
-                     multicast_cases):
+                     multicast_cases, layer_two_cases):
             for name, case in make(scene, family).items():
                 cases[f"{name}-{family}"] = case
         for victim in "near", "far":
@@ -267,7 +288,8 @@ HOSTILE = [
     *names("spoof-multicast"), *names("spoof-broadcast"), *names("spoof-mapped", "ipv6"),
     *names("spoof-mac"), *names("dhcp-offer", "ipv4"), *names("dhcp-request", "ipv4"),
     *names("dhcp-advertise", "ipv6"), *names("overlay-own-port"), *names("loopback"),
-    *names("multicast"),
+    *names("multicast"), *names("vlan-priority"), *names("vlan"), *names("vlan-twice"),
+    *names("llc-snap"), *names("length-for-type"),
 ]
 ONLY_TO_STACK = [*names("overlay-other-ports"), *names("overlay-ip-in-ip")]
 CONTROLS = [*names("control-near"), *names("control-far")]
@@ -390,9 +412,12 @@ def test_injection_from_outside(scene, family):
     cases["plain-to-loopback"] = [udp(outside, {"ipv4": "127.0.0.1", "ipv6": "::1"}[family],
                                       LOOPBACK_PORT)]
     cases["control"] = [udp(outside, near)]
+    for source in far, outside:
+        cases |= {f"{name}-{source}": [frame] for name, frame in wrapped(udp(source, near)).items()}
     sent, at_node, arrived, heard = outside_attack(scene, cases, node)
     assert {name: at_node[name] >= sent[name] for name in cases} == dict.fromkeys(cases, True)
-    assert arrived == {"control": ROUNDS}
+    # A tag of VLAN 0 bears a priority and no more: behind it the packet is judged as any other.
+    assert arrived == {"control": ROUNDS, f"vlan-priority-{outside}": ROUNDS}
     assert not heard
 
 
