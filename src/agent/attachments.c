@@ -11,10 +11,9 @@
 #include <string.h>
 
 /* Text from a file is not trusted to end. */
-static bool attachment_is_sound(const struct attachment *a)
+static bool attachment_has_texts(const struct attachment *a)
 {
-	return a->magic == ATTACHMENT_MAGIC && a->address_count <= ATTACHMENT_ADDRESSES &&
-	       memchr(a->container, 0, sizeof(a->container)) &&
+	return memchr(a->container, 0, sizeof(a->container)) &&
 	       memchr(a->ifname, 0, sizeof(a->ifname)) && memchr(a->link, 0, sizeof(a->link)) &&
 	       memchr(a->pod_namespace, 0, sizeof(a->pod_namespace)) &&
 	       memchr(a->pod_name, 0, sizeof(a->pod_name)) &&
@@ -30,10 +29,11 @@ static int attachment_read(int directory, const char *name, struct attachment *r
 
 	if (fd < 0)
 		return -errno;
+	*ret = (struct attachment){0};
 	size = read(fd, ret, sizeof(*ret));
 	if (size < 0)
 		return -errno;
-	return size == (ssize_t)sizeof(*ret) && attachment_is_sound(ret) ? 0 : -EINVAL;
+	return attachment_is_whole(ret, size) && attachment_has_texts(ret) ? 0 : -EINVAL;
 }
 
 static void attachments_append(

@@ -368,6 +368,7 @@ static void pods_describe(const struct cni_request *request, const struct cni_wi
 	memcpy(a->network, wishes->network, sizeof(a->network));
 	memcpy(a->labels, wishes->labels, sizeof(a->labels));
 	a->magic = ATTACHMENT_MAGIC;
+	a->size = sizeof(*a);
 	a->netns_inode = netns_inode(netns);
 	a->added_ns = clock_boottime_ns();
 }

@@ -32,11 +32,10 @@ static bool record_read(const char *path, struct attachment *ret)
 		return false;
 	if (fd < 0)
 		cni_fail(CNI_IO, "%s: %s", path, strerror(errno));
+	memset(ret, 0, sizeof(*ret));
 	size = read(fd, ret, sizeof(*ret));
 	close(fd);
-	if (size != (ssize_t)sizeof(*ret) || ret->magic != ATTACHMENT_MAGIC ||
-		ret->address_count > ATTACHMENT_ADDRESSES ||
-		!memchr(ret->link, '\0', sizeof(ret->link)))
+	if (!attachment_is_whole(ret, size) || !memchr(ret->link, '\0', sizeof(ret->link)))
 		cni_fail(CNI_TRY_AGAIN,
 			"%s is no record that this plugin can read; the podwire agent must remove "
 			"it",

@@ -41,14 +41,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static int attachment_write(const uint8_t *data, size_t size)
 {
-	static const __u32 magic = ATTACHMENT_MAGIC;
+	static const __u32 head[] = {ATTACHMENT_MAGIC, sizeof(struct attachment)};
 
 	if (ftruncate(file, 0) < 0 || pwrite(file, data, size, 0) != (ssize_t)size)
 		return -1;
 	if (size == 0 || !(data[0] & 1))
 		return 0;
 	if (ftruncate(file, sizeof(struct attachment)) < 0 ||
-		pwrite(file, &magic, sizeof(magic), 0) != sizeof(magic))
+		pwrite(file, head, sizeof(head), 0) != sizeof(head))
 		return -1;
 	return 0;
 }

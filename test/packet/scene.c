@@ -151,6 +151,7 @@ static void attachment_make(
 	enum device device, enum role role, struct attachment *attachment)
 {
 	*attachment = (struct attachment){.magic = ATTACHMENT_MAGIC,
+		.size = sizeof(*attachment),
 		.ifindex = devices[device].index,
 		.address_count = 2,
 		.addresses = {role_addr(role, 4), role_addr(role, 6)}};

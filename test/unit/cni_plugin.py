@@ -18,8 +18,8 @@ UNKNOWN, ENVIRONMENT, IO, DECODE, AGAIN, UNAVAILABLE = 3, 4, 5, 6, 11, 50
 SIZE_MAX = 100_000
 CONFIG = '{"cniVersion":"1.1.0","name":"podwire","type":"podwire-cni"}'
 NOTHING = b'{"parameters":{}}\0'
-RECORD = struct.Struct("=II16s6s6sI32sQQ256s16s256s256s64s32s128s1024s")  # struct attachment
-MAGIC = 0x70775032
+RECORD = struct.Struct("=III16s6s6sII32sQQ256s16s256s256s64s32s128s1024s")  # struct attachment
+MAGIC = 0x70775033
 ADDRESS = bytes(10) + b"\xff\xff" + bytes([10, 1, 0, 7])
 
 
@@ -266,11 +266,12 @@ class Alone(Case):
         run("ip", "link", "del", "pw-c1", check=False)
         super().tearDown()
 
-    def write_record(self, link=b"pw-c1", ifindex=None, magic=MAGIC, count=1):
+    def write_record(self, link=b"pw-c1", ifindex=None, magic=MAGIC, count=1, size=RECORD.size,
+                     behind=b""):
         with open(self.record, "wb") as file:
-            file.write(RECORD.pack(magic, ifindex or self.ifindex, link, bytes([2, 0, 0, 0, 0, 2]),
-                                   bytes(6), count, ADDRESS, 0, 0, b"c1", b"eth0", b"", b"", b"", b"",
-                                   b"", b""))
+            file.write(RECORD.pack(magic, size, ifindex or self.ifindex, link,
+                                   bytes([2, 0, 0, 0, 0, 2]), bytes(6), count, 0, ADDRESS, 0, 0,
+                                   b"c1", b"eth0", b"", b"", b"", b"", b"", b"") + behind)
 
     def write_row(self, ifindex):
         self.hex_table("update", *ADDRESS, "value", "hex",
@@ -322,8 +323,15 @@ class Alone(Case):
         self.assertEqual(self.call("DEL"), (0, ""))
         self.assertFalse(os.path.exists(self.record))
 
+    def test_record_of_a_newer_release(self):
+        """It has more behind what this plugin knows."""
+        self.write_record(size=RECORD.size + 64, behind=b"x" * 64)
+        self.assertEqual(self.call("DEL"), (0, ""))
+        self.assertFalse(self.has_row() or self.has_link() or os.path.exists(self.record))
+
     def test_record_of_another_form(self):
-        for change in ({"magic": MAGIC + 1}, {"count": 3}, {"link": b"x" * 16}):
+        for change in ({"magic": MAGIC + 1}, {"count": 3}, {"link": b"x" * 16},
+                       {"size": RECORD.size - 1}, {"size": 0}):
             self.write_record(**change)
             self.refused(AGAIN, self.record, "DEL")
         with open(self.record, "w", encoding="ascii") as file:
