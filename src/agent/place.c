@@ -243,6 +243,7 @@ static int place_open_lock(const char *directory, int flags, int *ret_fd, struct
 int place_lock(const char *directory, int *ret_lock, struct err *err)
 {
 	char pid[16] = "";
+	struct stat stat;
 	_close_ int fd = -1;
 	int r = place_open_lock(directory, O_CREAT, &fd, err);
 
@@ -256,13 +257,15 @@ int place_lock(const char *directory, int *ret_lock, struct err *err)
 			"another node needs a --run-dir of its own",
 			pid);
 	}
+	if (fstat(fd, &stat) < 0 || stat.st_nlink == 0)
+		return err_set(err, EBUSY, "%s was uninstalled while the agent started", directory);
 	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		return err_system(err, errno, "%s/lock", directory);
 	*ret_lock = TAKE_FD(fd);
 	return 0;
 }
 
-int place_stop_agent(const char *directory, struct err *err)
+int place_stop_agent(const char *directory, int *ret_lock, struct err *err)
 {
 	uint64_t end = clock_monotonic_ns() + PLACE_STOP_SECONDS * CLOCK_NS_PER_S;
 	char text[16] = "";
@@ -273,8 +276,10 @@ int place_stop_agent(const char *directory, struct err *err)
 		return 0;
 	if (r < 0)
 		return r;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		*ret_lock = TAKE_FD(fd);
 		return 0;
+	}
 	if (read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%d", &pid) != 1 || pid < 2)
 		return err_set(err, EBUSY, "%s/lock is held, but names no process", directory);
 	if (kill(pid, SIGTERM) < 0 && errno != ESRCH)
@@ -284,5 +289,6 @@ int place_stop_agent(const char *directory, struct err *err)
 			return err_set(err, ETIMEDOUT, "the agent, process %d, does not end", pid);
 		poll(NULL, 0, 5);
 	}
+	*ret_lock = TAKE_FD(fd);
 	return 0;
 }

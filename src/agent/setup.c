@@ -97,7 +97,8 @@ static int setup_remove_all(const char *directory, struct err *err)
 {
 	_cleanup_(netlink_close) struct netlink *netlink = NULL;
 	_netlink_batch_ struct netlink_batch batch = {0};
-	int r = place_stop_agent(directory, err);
+	_close_ int lock = -1; /* held until all is gone */
+	int r = place_stop_agent(directory, &lock, err);
 
 	if (r == 0)
 		r = netlink_open(&netlink, err);
