@@ -10,12 +10,20 @@
  *  | 0x70d       | kind   | flags     | version  |
  *  +-------------+--------+-----------+----------+
  *
- * A receiver drops what has another version or a kind that it does not know, so neighbouring
- * releases meet by speaking the older one's version.
+ * Nodes are upgraded one by one, and nobody tells a node which release another one runs. So a new
+ * version takes two releases: the first one takes it (WIRE_VERSION_LAST) and goes on sending the
+ * old one, the second one sends it (WIRE_VERSION), and a third one may stop taking the old one
+ * (WIRE_VERSION_FIRST). Then each node sends what every node of the releases beside its own takes,
+ * forth and back. What has another version, or a kind or flag that is not known, is dropped.
  */
 #define WIRE_PORT 6083
 #define WIRE_MAGIC 0x70d
-#define WIRE_VERSION 1
+#define WIRE_VERSION_MASK 0xf
+#define WIRE_VERSION 1 /* is sent */
+#define WIRE_VERSION_FIRST 1 /* is taken, and all up to the last */
+#define WIRE_VERSION_LAST 1
+_Static_assert(WIRE_VERSION_FIRST <= WIRE_VERSION && WIRE_VERSION <= WIRE_VERSION_LAST,
+	"a node takes what it sends");
 
 enum wire_kind {
 	WIRE_KIND_POD = 1,

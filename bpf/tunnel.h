@@ -14,6 +14,14 @@
  * both from the tunnel key; a test run, in which the kernel sets no key, gives them itself.
  */
 
+static __always_inline bool tunnel_is_known(__u32 vni)
+{
+	__u32 version = vni & WIRE_VERSION_MASK;
+
+	return version >= WIRE_VERSION_FIRST && version <= WIRE_VERSION_LAST &&
+	       vni - version == WIRE_VNI(WIRE_KIND_POD, 0) - WIRE_VERSION;
+}
+
 static __always_inline enum verdict from_tunnel_to_own(
 	struct packet *p, const struct settings_row *now, const struct node_row *sender)
 {
@@ -44,7 +52,7 @@ static __always_inline enum verdict from_tunnel_steps(
 	sender = bpf_map_lookup_elem(&pw_node, outer);
 	if (!sender || (sender->flags & (NODE_UNDERLAY | NODE_OWN)) != NODE_UNDERLAY)
 		return VERDICT_DROP_TUNNEL_NODE;
-	if (vni != WIRE_VNI(WIRE_KIND_POD, 0))
+	if (!tunnel_is_known(vni))
 		return VERDICT_DROP_TUNNEL_VERSION;
 	verdict = guard_from_tunnel(p, now, sender);
 	if (verdict == VERDICT_NEXT)

@@ -5,6 +5,9 @@
 #include "abi/wire.h"
 #include "base/mem.h"
 
+/* What is sent bears WIRE_VERSION; a receiver takes others too. */
+#define POD_VNI(version) (WIRE_VNI(WIRE_KIND_POD, 0) - WIRE_VERSION + (version))
+
 static const struct row rows[] = {
 	{"a remote pod to a pod",
 		.step = {FROM_TUNNEL, .in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
@@ -48,8 +51,28 @@ static const struct row rows[] = {
 		.verdict = VERDICT_DROP_TUNNEL_NODE},
 
 	/* the network identifier */
-	{"of another version",
-		.step = {FROM_TUNNEL, .vni = WIRE_VNI(WIRE_KIND_POD, 0) + 1,
+	{"of the oldest version that is taken",
+		.step = {FROM_TUNNEL, .vni = POD_VNI(WIRE_VERSION_FIRST),
+			.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_A},
+	{"of the newest version that is taken",
+		.step = {FROM_TUNNEL, .vni = POD_VNI(WIRE_VERSION_LAST),
+			.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_A},
+	{"of the version before these",
+		.step = {FROM_TUNNEL, .vni = POD_VNI(WIRE_VERSION_FIRST - 1),
+			.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
+		.verdict = VERDICT_DROP_TUNNEL_VERSION},
+	{"of the version after these",
+		.step = {FROM_TUNNEL, .vni = POD_VNI(WIRE_VERSION_LAST + 1),
+			.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
+		.verdict = VERDICT_DROP_TUNNEL_VERSION},
+	{"of the last version that there can be",
+		.step = {FROM_TUNNEL, .vni = POD_VNI(WIRE_VERSION_MASK),
+			.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
+		.verdict = VERDICT_DROP_TUNNEL_VERSION},
+	{"with a flag that is not known",
+		.step = {FROM_TUNNEL, .vni = WIRE_VNI(WIRE_KIND_POD, 8),
 			.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_SYN}},
 		.verdict = VERDICT_DROP_TUNNEL_VERSION},
 	{"of an unknown kind",
