@@ -3,7 +3,14 @@
 
 #include "abi/addr.h"
 
-/* Table pw_count: hook * VERDICT_MAX + verdict -> packets, per processor. */
+/*
+ * Table pw_count: COUNT_INDEX -> packets, per processor. It has room for verdicts and hooks to come,
+ * so that a release which adds some goes on counting where the former one has stopped.
+ */
+#define COUNT_VERDICTS 128
+#define COUNT_HOOKS 16
+#define COUNT_INDEX(hook, verdict) ((hook) * COUNT_VERDICTS + (verdict))
+
 struct count_row {
 	__u64 packets;
 	__u64 bytes;

@@ -119,7 +119,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, HOOK_MAX * VERDICT_MAX);
+	__uint(max_entries, COUNT_HOOKS * COUNT_VERDICTS);
 	__type(key, __u32);
 	__type(value, struct count_row);
 } pw_count SEC(".maps");

@@ -33,7 +33,7 @@ static __always_inline void trace_drop(const struct packet *p, enum verdict verd
 
 static __always_inline int packet_end(const struct packet *p, enum verdict verdict)
 {
-	__u32 index = p->hook * VERDICT_MAX + verdict;
+	__u32 index = COUNT_INDEX(p->hook, verdict);
 	struct count_row *count = bpf_map_lookup_elem(&pw_count, &index);
 
 	if (count) {

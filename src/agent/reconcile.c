@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "compile/print.h"
 #include "linux/address.h"
+#include "linux/migrate.h"
 #include "linux/neighbor.h"
 #include "linux/route.h"
 
@@ -240,14 +241,19 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 /* Without this node's object nothing can be said about its wires, and no pod can be added. */
 static int reconcile_known(struct agent *agent, const struct node *own, struct err *err)
 {
+	const char *tables = programs_table_directory(agent->bpf_directory);
 	int r = node_make_links(agent, err);
 
 	if (r == 0)
 		r = reconcile_rows(agent, err);
 	if (r == 0)
+		r = migrate_copy(agent->bpf_directory, tables, err);
+	if (r == 0)
 		r = node_attach(agent, err);
 	if (r == 0 && own)
 		r = node_attach_wires(agent, err);
+	if (r == 0 && own)
+		r = migrate_finish(agent->bpf_directory, tables, err);
 	if (r == 0)
 		r = firewall_keep(agent, err);
 	return r;

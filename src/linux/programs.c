@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "layout.h"
+#include "linux/migrate.h"
 #include "pod.skel.h"
 #include "tunnel.skel.h"
 #include "wire.skel.h"
@@ -83,37 +84,53 @@ static int programs_libbpf_print(enum libbpf_print_level level, const char *form
 	return 0;
 }
 
-/* Every table is pinned by its name: the first object that loads makes it, the others share it. */
-static int programs_share_tables(
-	struct bpf_object *object, const char *tables, unsigned int flow_entries, struct err *err)
+static int programs_share_table(
+	struct bpf_map *map, const struct programs_options *options, struct err *err)
 {
-	struct bpf_map *map;
+	const char *name = bpf_map__name(map);
+	const char *tables = programs_table_directory(options->directory);
+	_free_ char *path = mem_format("%s/%s", tables, name);
+	struct bpf_map_info form = {.type = bpf_map__type(map),
+		.key_size = bpf_map__key_size(map),
+		.value_size = bpf_map__value_size(map),
+		.max_entries = bpf_map__max_entries(map),
+		.map_flags = bpf_map__map_flags(map)};
+	_close_ int pinned = -1;
+	__u32 size = sizeof(form);
+	int r;
 
-	bpf_object__for_each_map(map, object)
-	{
-		_free_ char *path = mem_format("%s/%s", tables, bpf_map__name(map));
-		_close_ int pinned = -1;
-		struct bpf_map_info info = {0};
-		__u32 size = sizeof(info);
-
-		if (bpf_map__is_internal(map))
-			continue;
-		if (bpf_map__set_pin_path(map, path) < 0)
-			return err_system(err, errno, "table %s", bpf_map__name(map));
-		if (strcmp(bpf_map__name(map), "pw_flow") == 0)
-			bpf_map__set_max_entries(map, flow_entries);
-		/* A table that lives keeps its size: its flows are worth more than a setting. */
-		pinned = bpf_obj_get(path);
-		if (pinned >= 0 && bpf_obj_get_info_by_fd(pinned, &info, &size) == 0)
-			bpf_map__set_max_entries(map, info.max_entries);
-	}
+	if (bpf_map__set_pin_path(map, path) < 0)
+		return err_system(err, errno, "table %s", name);
+	if (strcmp(name, "pw_flow") == 0)
+		bpf_map__set_max_entries(map, options->flow_entries);
+	snprintf(form.name, sizeof(form.name), "%s", name);
+	r = migrate_share(options->directory, tables, &form, err);
+	if (r < 0)
+		return r;
+	/* A table that lives keeps its size: its flows are worth more than a setting. */
+	pinned = bpf_obj_get(path);
+	if (pinned >= 0 && bpf_obj_get_info_by_fd(pinned, &form, &size) == 0)
+		bpf_map__set_max_entries(map, form.max_entries);
 	return 0;
 }
 
-static int programs_load_object(struct bpf_object *object, const char *what, const char *tables,
-	unsigned int flow_entries, struct err *err)
+/* Every table is pinned by its name: the first object that loads makes it, the others share it. */
+static int programs_share_tables(
+	struct bpf_object *object, const struct programs_options *options, struct err *err)
 {
-	int r = programs_share_tables(object, tables, flow_entries, err);
+	struct bpf_map *map;
+	int r = 0;
+
+	bpf_object__for_each_map(map, object)
+		if (r == 0 && !bpf_map__is_internal(map))
+			r = programs_share_table(map, options, err);
+	return r;
+}
+
+static int programs_load_object(struct bpf_object *object, const char *what,
+	const struct programs_options *options, struct err *err)
+{
+	int r = programs_share_tables(object, options, err);
 
 	if (r < 0)
 		return r;
@@ -124,8 +141,8 @@ static int programs_load_object(struct bpf_object *object, const char *what, con
 	return 0;
 }
 
-static int programs_load_all(struct programs *programs, const char *tables,
-	unsigned int flow_entries, struct err *err)
+static int programs_load_all(
+	struct programs *programs, const struct programs_options *options, struct err *err)
 {
 	int r;
 
@@ -136,15 +153,13 @@ static int programs_load_all(struct programs *programs, const char *tables,
 	if (!programs->pod || !programs->wire || !programs->wire_bare || !programs->tunnel)
 		return err_system(err, errno, "opening the programs built into this binary");
 	programs->wire_bare->rodata->packet_l2 = 0;
-	r = programs_load_object(programs->pod->obj, "pod", tables, flow_entries, err);
+	r = programs_load_object(programs->pod->obj, "pod", options, err);
 	if (r == 0)
-		r = programs_load_object(programs->wire->obj, "wire", tables, flow_entries, err);
+		r = programs_load_object(programs->wire->obj, "wire", options, err);
 	if (r == 0)
-		r = programs_load_object(
-			programs->wire_bare->obj, "wire", tables, flow_entries, err);
+		r = programs_load_object(programs->wire_bare->obj, "wire", options, err);
 	if (r == 0)
-		r = programs_load_object(
-			programs->tunnel->obj, "tunnel", tables, flow_entries, err);
+		r = programs_load_object(programs->tunnel->obj, "tunnel", options, err);
 	if (r < 0)
 		return r;
 	programs->fd[PROGRAM_FROM_POD] = bpf_program__fd(programs->pod->progs.from_pod);
@@ -168,16 +183,15 @@ int programs_load(
 	const struct programs_options *options, struct programs **ret_programs, struct err *err)
 {
 	_cleanup_(programs_free) struct programs *programs = mem_new(1, sizeof(*programs));
-	const char *tables = programs_table_directory(options->directory);
 	int r;
 
 	libbpf_set_print(programs_libbpf_print);
 	snprintf(programs->links, sizeof(programs->links), "%s/links", options->directory);
-	r = programs_make_directory(tables, err);
+	r = programs_make_directory(programs_table_directory(options->directory), err);
 	if (r == 0)
 		r = programs_make_directory(programs->links, err);
 	if (r == 0)
-		r = programs_load_all(programs, tables, options->flow_entries, err);
+		r = programs_load_all(programs, options, err);
 	if (r < 0)
 		return r;
 	*ret_programs = TAKE_PTR(programs);
@@ -229,6 +243,18 @@ int programs_attach(const struct programs *programs, enum program program,
 	return 0;
 }
 
+/* A release that has more programs, or other ones, leaves links that we would never swap. */
+static int link_has_our_name(const char *link)
+{
+	size_t length = strcspn(link, ":");
+
+	for (int i = 0; i < PROGRAM_MAX; i++)
+		if (strlen(program_names[i]) == length &&
+			memcmp(program_names[i], link, length) == 0)
+			return 1;
+	return 0;
+}
+
 void programs_detach(const char *directory, int (*keep)(const char *link, void *context),
 	void *context)
 {
@@ -239,7 +265,8 @@ void programs_detach(const char *directory, int (*keep)(const char *link, void *
 	if (!entries)
 		return;
 	while ((entry = readdir(entries))) {
-		if (entry->d_name[0] == '.' || (keep && keep(entry->d_name, context)))
+		if (entry->d_name[0] == '.' || (keep && link_has_our_name(entry->d_name) &&
+						       keep(entry->d_name, context)))
 			continue;
 		unlinkat(dirfd(entries), entry->d_name, 0);
 	}

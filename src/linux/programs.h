@@ -50,7 +50,7 @@ int programs_attach(const struct programs *programs, enum program program,
 	enum program_direction direction, const char *device, unsigned int ifindex,
 	struct err *err);
 
-/* Removes the links on devices that `keep` refuses; NULL: all. */
+/* Removes the links that `keep` refuses, and those of programs that we have not; NULL: all. */
 void programs_detach(const char *directory, int (*keep)(const char *link, void *context),
 	void *context);
 

@@ -117,9 +117,9 @@ int tables_read_counts(const struct tables *tables,
 	if (processors < 0)
 		return err_system(err, -processors, "counting the processors");
 	values = mem_new((size_t)processors, sizeof(*values));
-	for (__u32 index = 0; index < HOOK_MAX * VERDICT_MAX; index++) {
-		struct table_count count = {
-			.hook = (enum hook)(index / VERDICT_MAX), .verdict = index % VERDICT_MAX};
+	for (__u32 index = 0; index < COUNT_INDEX(HOOK_MAX, 0); index++) {
+		struct table_count count = {.hook = (enum hook)(index / COUNT_VERDICTS),
+			.verdict = index % COUNT_VERDICTS};
 
 		if (bpf_map_lookup_elem(tables->count, &index, values) < 0)
 			return err_system(err, errno, "reading the table pw_count");

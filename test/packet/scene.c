@@ -339,7 +339,7 @@ void scene_forget_counts(void)
 	int processors = libbpf_num_possible_cpus();
 	_free_ struct count_row *zero = mem_new((size_t)processors, sizeof(*zero));
 
-	for (__u32 index = 0; index < HOOK_MAX * VERDICT_MAX; index++)
+	for (__u32 index = 0; index < COUNT_INDEX(HOOK_MAX, 0); index++)
 		bpf_map_update_elem(scene.tables.count, &index, zero, BPF_ANY);
 	forget_keys(scene.tables.drop, sizeof(struct drop_key));
 }

@@ -23,10 +23,10 @@ def lab(request, make_lab):
     return lab
 
 
-def start_agent(lab, node, arguments):
+def start_agent(lab, node, arguments, podwire=PODWIRE):
     """The same agent again, as the lab would start it: in the node's namespaces."""
     log = open(os.path.join(lab.run_directory(node), "agent.log"), "a", encoding="utf-8")
-    command = [PODWIRE, "lab", "exec", "--name", lab.name, node, "--", PODWIRE, *arguments[1:]]
+    command = [PODWIRE, "lab", "exec", "--name", lab.name, node, "--", podwire, *arguments[1:]]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                start_new_session=True)
     wait_for(lambda: serves(lab, node), f"the agent of {node} serves again")
