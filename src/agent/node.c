@@ -209,8 +209,7 @@ static int node_make_tunnel(struct agent *agent, struct err *err)
 			return r;
 	}
 	agent->facts.tunnel_ifindex = link.ifindex;
-	/* Frames out of the tunnel have sources whose route is elsewhere. */
-	r = sysctl_set_for("ipv4", NODE_TUNNEL_LINK, "rp_filter", "0", err);
+	r = sysctl_set_for("ipv4", NODE_TUNNEL_LINK, "rp_filter", NODE_TUNNEL_RP_FILTER, err);
 	if (r == 0)
 		r = sysctl_set_for("ipv6", NODE_TUNNEL_LINK, "accept_ra", "0", err);
 	/* Before it is up, and whether or not this node is known: no frame comes out unguarded. */

@@ -9,6 +9,11 @@
  */
 
 #define NODE_TUNNEL_LINK "pw-tunnel"
+/*
+ * Frames out of the tunnel may have sources whose route is elsewhere. Not 0: the kernel takes the
+ * larger of this and conf/all, so 2 (loose) is the one value that a strict conf/all does not alter.
+ */
+#define NODE_TUNNEL_RP_FILTER "2"
 #define NODE_ANCHOR_LINK "pw-anchor"
 #define NODE_INGRESS_BLOCK 6083
 #define NODE_EGRESS_BLOCK 6084

@@ -105,7 +105,7 @@ static int repair_sysctls(struct repair *repair, struct err *err)
 	} wanted[] = {
 		{"net/ipv4/ip_forward", "1"},
 		{"net/ipv6/conf/all/forwarding", "1"},
-		{"net/ipv4/conf/" NODE_TUNNEL_LINK "/rp_filter", "0"},
+		{"net/ipv4/conf/" NODE_TUNNEL_LINK "/rp_filter", NODE_TUNNEL_RP_FILTER},
 		{"net/ipv6/conf/" NODE_TUNNEL_LINK "/accept_ra", "0"},
 	};
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody else's hands: what of ours is removed or altered comes back, and is counted."""
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 
 import pytest
 from labs import run, wait_for
@@ -88,6 +91,16 @@ TAMPERING = {
 }
 
 
+@contextlib.contextmanager
+def paused(pid):
+    """The agent does nothing for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def other_range(lab):
     """The IPv4 pod range of the other node."""
     node = next(n for n in lab.get("nodes") if n["metadata"]["name"] != lab.victim)
@@ -139,6 +152,28 @@ def test_pins(lab):
     wait_for(lambda: len(run("ls", f"{lab.run_directory(lab.victim)}/bpf/links").stdout.split())
              == 3, "all links are pinned again", SECONDS)
     assert all_reach(lab)
+
+
+def test_strict_reverse_path(make_lab):
+    """The administrator checks sources on all devices, and while routes change a node has another
+    way to a pod than the pod's packets take: what comes out of the tunnel is taken all the same."""
+    lab = make_lab("-n", "2", "--family", "ipv4", "--route", "vxlan", name="-strict")
+    here, there = lab.nodes()
+    far = next(n for n in lab.get("nodes") if n["metadata"]["name"] == there)
+    targets = [["tcp", pod["addresses"][0], PORT] for pod in lab.pods().values()
+               if pod["node"] == there and not pod["host"]]
+
+    def strict(value):
+        lab.exec(here, "sysctl", "-qw", f"net.ipv4.conf.all.rp_filter={value}")
+        return ["error" not in reply for reply in lab.probe_once(here, targets, 1.0)]
+
+    assert all(strict(1))
+    with paused(lab.agent_pid(here)):
+        lab.exec(here, "ip", "route", "change", far["spec"]["podCIDR"], "via",
+                 lab.node_addresses(there)[0], "proto", "83")
+        assert all(strict(0)) and all(strict(1))
+        lab.exec(here, "sysctl", "-qw", "net.ipv4.conf.pw-tunnel.rp_filter=1")
+        assert not any(strict(1)), "the control: the kernel checks strictly where it may"
 
 
 def test_quiet(lab):
