@@ -11,6 +11,7 @@
 #include "linux/link.h"
 #include "linux/monitor.h"
 #include "linux/qdisc.h"
+#include "linux/shaper.h"
 #include "linux/sysctl.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 struct repair {
 	struct agent *agent;
 	struct netlink_batch batch;
-	bool *has_filters;
+	bool *has_filters, *has_limit;
 	unsigned long count;
 };
 
@@ -78,6 +79,55 @@ static void repair_filters(struct repair *repair)
 	}
 }
 
+static struct shaper repair_limit_of(const struct attachment *a)
+{
+	const struct attachment_limit *limit = &a->limit[DIRECTION_INGRESS];
+
+	return shaper_of_bits(limit->rate, limit->burst);
+}
+
+static int repair_see_limit(unsigned int ifindex, const struct shaper *shaper, void *context)
+{
+	struct repair *repair = context;
+	const struct attachments *attachments = &repair->agent->attachments;
+
+	for (size_t i = 0; i < attachments->count; i++) {
+		const struct attachment *a = &attachments->item[i];
+		struct shaper wanted;
+
+		if (a->ifindex != ifindex)
+			continue;
+		wanted = repair_limit_of(a);
+		repair->has_limit[i] = shaper_is(shaper, &wanted);
+	}
+	return 0;
+}
+
+/*
+ * The limit of what goes to a pod, at the node's end of its link. What a pod sends is held at its
+ * own end, in a namespace that the agent cannot enter: CHECK, which is handed a way in, tells that.
+ */
+static int repair_limits(struct repair *repair, struct err *err)
+{
+	const struct attachments *attachments = &repair->agent->attachments;
+	bool any = false;
+	int r;
+
+	for (size_t i = 0; i < attachments->count; i++)
+		any = any || attachments->item[i].limit[DIRECTION_INGRESS].rate;
+	r = any ? shaper_dump(repair->agent->netlink, repair_see_limit, repair, err) : 0;
+	for (size_t i = 0; i < attachments->count && r == 0; i++) {
+		const struct attachment *a = &attachments->item[i];
+		struct shaper wanted = repair_limit_of(a);
+
+		if (!a->limit[DIRECTION_INGRESS].rate || repair->has_limit[i])
+			continue;
+		shaper_set(&repair->batch, a->ifindex, &wanted);
+		repair_say(repair, "the limit", a->link);
+	}
+	return r;
+}
+
 static int repair_pods(struct repair *repair, struct err *err)
 {
 	struct agent *agent = repair->agent;
@@ -85,15 +135,19 @@ static int repair_pods(struct repair *repair, struct err *err)
 
 	pods_compare_links(agent);
 	repair->has_filters = mem_new(agent->attachments.count, sizeof(bool));
+	repair->has_limit = mem_new(agent->attachments.count, sizeof(bool));
 	r = link_dump(agent->netlink, repair_link, repair, err);
 	if (r == 0)
 		r = qdisc_dump_clsact(agent->netlink, repair_see_filters, repair, err);
 	if (r == 0) {
 		repair_filters(repair);
-		r = netlink_commit(agent->netlink, &repair->batch, err);
+		r = repair_limits(repair, err);
 	}
+	if (r == 0)
+		r = netlink_commit(agent->netlink, &repair->batch, err);
 	netlink_batch_clear(&repair->batch);
 	mem_free_pointer(&repair->has_filters);
+	mem_free_pointer(&repair->has_limit);
 	return r;
 }
 

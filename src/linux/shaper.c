@@ -64,42 +64,73 @@ void shaper_set(struct netlink_batch *batch, unsigned int ifindex, const struct 
 	netlink_end(batch, message);
 }
 
-struct shaper_search {
-	unsigned int ifindex;
-	bool found;
-	struct shaper shaper;
-};
-
 static void shaper_read(const struct nlattr *options, struct shaper *ret_shaper)
 {
 	const struct nlattr *at[TCA_TBF_MAX + 1];
 
 	netlink_read_nest(options, at, ARRAY_SIZE(at));
 	if (at[TCA_TBF_PARMS] &&
-		mnl_attr_get_payload_len(at[TCA_TBF_PARMS]) >= sizeof(struct tc_tbf_qopt))
-		ret_shaper->rate =
-			((const struct tc_tbf_qopt *)mnl_attr_get_payload(at[TCA_TBF_PARMS]))
-				->rate.rate;
+		mnl_attr_get_payload_len(at[TCA_TBF_PARMS]) >= sizeof(struct tc_tbf_qopt)) {
+		const struct tc_tbf_qopt *parameters = mnl_attr_get_payload(at[TCA_TBF_PARMS]);
+
+		ret_shaper->rate = parameters->rate.rate;
+		ret_shaper->limit = parameters->limit;
+	}
 	if (at[TCA_TBF_RATE64] && mnl_attr_get_payload_len(at[TCA_TBF_RATE64]) == sizeof(uint64_t))
 		ret_shaper->rate = mnl_attr_get_u64(at[TCA_TBF_RATE64]);
 }
 
+struct shaper_walk {
+	shaper_each each;
+	void *context;
+};
+
 static int shaper_visit(const struct nlmsghdr *message, void *context)
 {
 	const struct tcmsg *header = mnl_nlmsg_get_payload(message);
-	struct shaper_search *search = context;
+	const struct shaper_walk *walk = context;
 	const struct nlattr *at[TCA_MAX + 1];
+	struct shaper shaper = {0};
 	char kind[16] = "";
 
-	if ((unsigned int)header->tcm_ifindex != search->ifindex || header->tcm_parent != TC_H_ROOT)
+	if (header->tcm_parent != TC_H_ROOT)
 		return 0;
 	netlink_read(message, sizeof(*header), at, ARRAY_SIZE(at));
 	if (at[TCA_KIND])
 		netlink_read_text(at[TCA_KIND], kind, sizeof(kind));
 	if (strcmp(kind, "tbf") != 0 || !at[TCA_OPTIONS])
 		return 0;
-	search->found = true;
-	shaper_read(at[TCA_OPTIONS], &search->shaper);
+	shaper_read(at[TCA_OPTIONS], &shaper);
+	return walk->each((unsigned int)header->tcm_ifindex, &shaper, walk->context);
+}
+
+int shaper_dump(struct netlink *netlink, shaper_each each, void *context, struct err *err)
+{
+	struct shaper_walk walk = {each, context};
+	char buffer[NETLINK_MESSAGE_SIZE];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	shaper_header(request, 0);
+	request->nlmsg_type = RTM_GETQDISC;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	return netlink_request(
+		netlink, request, "reading the token buckets", shaper_visit, &walk, err);
+}
+
+struct shaper_search {
+	unsigned int ifindex;
+	bool found;
+	struct shaper shaper;
+};
+
+static int shaper_compare(unsigned int ifindex, const struct shaper *shaper, void *context)
+{
+	struct shaper_search *search = context;
+
+	if (ifindex == search->ifindex) {
+		search->found = true;
+		search->shaper = *shaper;
+	}
 	return 0;
 }
 
@@ -107,19 +138,17 @@ int shaper_find(
 	struct netlink *netlink, unsigned int ifindex, struct shaper *ret_shaper, struct err *err)
 {
 	struct shaper_search search = {.ifindex = ifindex};
-	char buffer[NETLINK_MESSAGE_SIZE], what[NETLINK_WHAT_SIZE];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	int r;
+	int r = shaper_dump(netlink, shaper_compare, &search, err);
 
-	shaper_header(request, ifindex);
-	request->nlmsg_type = RTM_GETQDISC;
-	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	snprintf(what, sizeof(what), "token bucket on device %u", ifindex);
-	r = netlink_request(netlink, request, what, shaper_visit, &search, err);
 	if (r < 0)
 		return r;
 	if (!search.found)
-		return err_set(err, ENOENT, "%s: there is none", what);
+		return err_set(err, ENOENT, "token bucket on device %u: there is none", ifindex);
 	*ret_shaper = search.shaper;
 	return 0;
+}
+
+bool shaper_is(const struct shaper *found, const struct shaper *wanted)
+{
+	return found->rate == wanted->rate && found->limit == wanted->limit;
 }

@@ -3,6 +3,7 @@
 
 #include "linux/netlink.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -25,6 +26,12 @@ struct shaper shaper_of_bits(uint64_t rate_bits, uint64_t burst_bits);
 
 /* In the place of the root queue that is there. */
 void shaper_set(struct netlink_batch *batch, unsigned int ifindex, const struct shaper *shaper);
-/* -ENOENT where the device's root queue is another one. The kernel tells the rate only. */
+
+/* Every token bucket of the namespace. Of the burst the kernel tells only a rounded time: 0 here. */
+typedef int (*shaper_each)(unsigned int ifindex, const struct shaper *shaper, void *context);
+int shaper_dump(struct netlink *netlink, shaper_each each, void *context, struct err *err);
+/* -ENOENT where the device's root queue is another one. */
 int shaper_find(
 	struct netlink *netlink, unsigned int ifindex, struct shaper *ret_shaper, struct err *err);
+/* Whether a bucket that was found is the one that was set. */
+bool shaper_is(const struct shaper *found, const struct shaper *wanted);

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from cni import Runtime, addresses, config, inside, namespace
-from labs import is_ipv6
+from labs import is_ipv6, wait_for
 
 INGRESS, EGRESS = 40_000_000, 24_000_000  # bits per second
 SECONDS = 2
@@ -103,19 +103,31 @@ def test_limits_are_seen(lab, peers):
                              peers["limited:link"]).stdout
 
 
-@pytest.mark.parametrize("where", ["node", "container"])
-def test_check_misses_the_limit(lab, where):
+def test_check_misses_the_limit(lab):
+    """That of the container's own end, where nobody but it and the runtime can be."""
     runtime = Runtime(lab, lab.nodes()[0])
     limits = {"ingressRate": 10**6, "egressRate": 10**6}
     with namespace(f"t-bandwidth-check-{os.getpid()}") as path:
         stdin = config("1.1.0", runtimeConfig={"bandwidth": limits})
-        result = runtime.add("c1", path, stdin=stdin)
-        stdin["prevResult"] = result
+        stdin["prevResult"] = runtime.add("c1", path, stdin=stdin)
         assert runtime.call("CHECK", "c1", path, stdin=stdin) == (0, None)
-        if where == "node":
-            lab.exec(lab.nodes()[0], "tc", "qdisc", "del", "dev",
-                     result["interfaces"][0]["name"], "root")
-        else:
-            inside(path, "tc", "qdisc", "del", "dev", "eth0", "root")
+        inside(path, "tc", "qdisc", "del", "dev", "eth0", "root")
         assert "token bucket" in runtime.fails("CHECK", 101, "c1", path, stdin=stdin)
         runtime.delete("c1", path)
+
+
+@pytest.mark.parametrize("tampering", [
+    "del dev {link} root", "change dev {link} root tbf rate 1gbit burst 1mb limit 2mb",
+    "replace dev {link} root handle 1: pfifo", "replace dev {link} root handle 1: tbf rate "
+    f"{INGRESS}bit burst 20kb limit 30mb"])
+def test_limit_of_the_node_comes_back(lab, peers, tampering):
+    """The node's end is podwire's: whatever somebody else makes of it."""
+    node, link = lab.nodes()[0], peers["limited:link"]
+
+    def queue():
+        return lab.exec(node, "tc", "qdisc", "show", "dev", link, "root").stdout
+
+    before, count = queue(), lab.query(node, "status")["repaired"]
+    lab.exec(node, "tc", "qdisc", *tampering.format(link=link).split())
+    wait_for(lambda: queue() == before, "the token bucket is as it was", 10)
+    wait_for(lambda: lab.query(node, "status")["repaired"] > count, "it is counted", 10)

@@ -65,6 +65,9 @@ static void test_set_and_find(void **state)
 		netlink_batch_clear(&batch);
 		assert_int_equal(shaper_find(netlink, link.ifindex, &shaper, &err), 0);
 		assert_int_equal(shaper.rate, rates[i]);
+		assert_true(shaper_is(&shaper, &wanted));
+		wanted.limit++;
+		assert_false(shaper_is(&shaper, &wanted));
 	}
 	netlink_close(&netlink);
 }
