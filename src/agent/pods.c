@@ -148,15 +148,16 @@ static int pods_see_link(const struct link_info *link, void *context)
 	return 0;
 }
 
-void pods_compare_links(struct agent *agent)
+unsigned int pods_compare_links(struct agent *agent)
 {
 	_free_ bool *present = mem_new(agent->attachments.count, sizeof(bool));
 	struct pods_presence presence = {agent, present};
+	unsigned int gone = 0;
 	struct err err;
 
 	if (link_dump(agent->netlink, pods_see_link, &presence, &err) < 0) {
 		log_error("comparing attachments and links: %s", err.text);
-		return;
+		return 0;
 	}
 	for (size_t i = agent->attachments.count; i-- > 0;) {
 		struct attachment *a = &agent->attachments.item[i];
@@ -167,7 +168,9 @@ void pods_compare_links(struct agent *agent)
 			a->ifname, a->pod_namespace, a->pod_name);
 		pods_release_addresses(agent, a);
 		attachments_remove(&agent->attachments, agent->attachments_directory, a);
+		gone++;
 	}
+	return gone;
 }
 
 static int pods_fail(struct cni_error *error, enum cni_code code, int r)

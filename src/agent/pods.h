@@ -21,9 +21,10 @@ void pods_make_pools(struct agent *agent);
 
 /*
  * Takes out of the records what has no link any more, for its namespace went without a DEL; and
- * deletes links of ours without a record, which an ADD that broke off has left behind.
+ * deletes links of ours without a record, which an ADD that broke off has left behind. Returns how
+ * many attachments have gone.
  */
-void pods_compare_links(struct agent *agent);
+unsigned int pods_compare_links(struct agent *agent);
 
 /* The rows that the attachments want. */
 void pods_compile(struct agent *agent, struct rows *rows);

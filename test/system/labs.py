@@ -110,12 +110,17 @@ class Lab:
         return os.path.join(self.directory, "nodes", node)
 
     def agent_pid(self, node):
-        """The process that serves this node; None while there is none."""
+        """The process that serves this node; None while there is none. Its helpers look alike, so
+        it is the one that holds the lock."""
         directory = self.run_directory(node)
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            arguments = process_arguments(pid)
-            if "agent" in arguments[1:2] and any(a.startswith(directory) for a in arguments):
-                return int(pid)
+        try:
+            with open(os.path.join(directory, "lock"), encoding="utf-8") as lock:
+                pid = int(lock.read() or 0)
+        except (FileNotFoundError, ValueError):
+            return None
+        arguments = process_arguments(pid)
+        if "agent" in arguments[1:2] and any(a.startswith(directory) for a in arguments):
+            return pid
         return None
 
     def agent_log(self, node):
