@@ -16,8 +16,10 @@ int monitor_open(int *ret_fd, struct err *err)
 	_close_ int fd = socket(
 		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+	const int least = 0; /* room for one message: more would only have to be taken off again */
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)) < 0 ||
+		bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return err_system(err, errno, "a netlink socket for changes");
 	for (size_t i = 0; i < ARRAY_SIZE(monitor_groups); i++)
 		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &monitor_groups[i],
