@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "abi/cni.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -12,16 +14,6 @@
  * Because it ends so soon, nothing is freed and no descriptor closed but for a reason; and whatever
  * goes wrong ends in cni_fail, which prints the error object and does not return.
  */
-
-/* Section "Error" of the specification. */
-enum cni_code {
-	CNI_UNKNOWN_CONTAINER = 3,
-	CNI_INVALID_ENVIRONMENT = 4,
-	CNI_IO = 5,
-	CNI_DECODE = 6,
-	CNI_TRY_AGAIN = 11,
-	CNI_UNAVAILABLE = 50,
-};
 
 _Noreturn void cni_fail(enum cni_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
