@@ -222,8 +222,6 @@ static int agent_run(struct agent *agent, struct err *err)
 	sigset_t signals;
 	int r = masquerade_write(agent, err);
 
-	signal(SIGPIPE, SIG_IGN); /* whoever reads the log or waits for --ready-fd may go */
-
 	if (r < 0)
 		return err_wrap(err, "masquerading");
 	sigemptyset(&signals);
@@ -289,6 +287,7 @@ int command_agent(int argc, char **argv)
 		fprintf(stderr, "podwire: agent needs --objects DIR\n");
 		return 2;
 	}
+	signal(SIGPIPE, SIG_IGN); /* whoever reads the log or waits for --ready-fd may go */
 	r = place_read_settings(options.settings, &agent.settings, &err);
 	if (r == 0) {
 		log_set_level(agent.settings.log_level);

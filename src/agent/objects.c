@@ -15,24 +15,44 @@
 
 #define OBJECTS_FILE_MAX (64L << 20)
 #define OBJECTS_EVENTS                                                                             \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |   \
-		IN_MOVE_SELF | IN_ATTRIB)
+	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |   \
+		IN_MOVE_SELF | IN_ATTRIB) /* IN_CREATE: of links, which nobody writes to */
 
-/* Again before each reading: the directory may be another one by now. A second watch is none. */
-static int objects_watch(struct objects *objects, struct err *err)
+/*
+ * The directory that has the name now, watched before it is read. By descriptor, because its name
+ * may be another's a moment later; a second watch of the same is none.
+ */
+static int objects_watch(struct objects *objects, int *ret_directory, struct err *err)
 {
-	if (inotify_add_watch(objects->inotify, objects->directory, OBJECTS_EVENTS | IN_ONLYDIR) < 0)
+	_close_ int directory = open(objects->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_free_ char *path = mem_format("/proc/self/fd/%d", directory);
+	struct stat stat;
+	int watch;
+
+	if (directory < 0 || fstat(directory, &stat) < 0)
+		return err_system(err, errno, "%s", objects->directory);
+	watch = inotify_add_watch(objects->inotify, path, OBJECTS_EVENTS | IN_ONLYDIR);
+	if (watch < 0)
 		return err_system(err, errno, "watching the objects in %s", objects->directory);
+	if (objects->watch >= 0 && objects->watch != watch)
+		inotify_rm_watch(objects->inotify, objects->watch);
+	objects->watch = watch;
+	objects->device = stat.st_dev;
+	objects->inode = stat.st_ino;
+	*ret_directory = TAKE_FD(directory);
 	return 0;
 }
 
 int objects_open(struct objects *objects, const char *directory, struct err *err)
 {
+	_close_ int fd = -1;
+
+	objects->watch = -1;
 	objects->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (objects->inotify < 0)
 		return err_system(err, errno, "inotify");
 	snprintf(objects->directory, sizeof(objects->directory), "%s", directory);
-	return objects_watch(objects, err);
+	return objects_watch(objects, &fd, err);
 }
 
 void objects_close(struct objects *objects)
@@ -41,6 +61,14 @@ void objects_close(struct objects *objects)
 	store_clear(&objects->store);
 	hash_clear(&objects->sources, free);
 	load_result_clear(&objects->result);
+}
+
+bool objects_are_elsewhere(const struct objects *objects)
+{
+	struct stat found;
+
+	return stat(objects->directory, &found) == 0 &&
+	       (found.st_dev != objects->device || found.st_ino != objects->inode);
 }
 
 void objects_drain(struct objects *objects)
@@ -98,15 +126,13 @@ static void objects_read_file(struct load_result *result, int directory, const c
 	objects_load(text_string(&text), text.length, name, result);
 }
 
-static int objects_read_all(struct objects *objects, struct load_result *result, struct err *err)
+/* Returns how many files there are. */
+static int objects_read_all(
+	struct objects *objects, int directory, struct load_result *result, struct err *err)
 {
-	_close_ int directory = open(objects->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent **entries = NULL;
-	int count;
+	int count = scandirat(directory, ".", &entries, file_filter, alphasort);
 
-	if (directory < 0)
-		return err_system(err, errno, "%s", objects->directory);
-	count = scandir(objects->directory, &entries, file_filter, alphasort);
 	if (count < 0)
 		return err_system(err, errno, "%s", objects->directory);
 	for (int i = 0; i < count; i++) {
@@ -114,7 +140,29 @@ static int objects_read_all(struct objects *objects, struct load_result *result,
 		free(entries[i]);
 	}
 	free(entries);
-	return 0;
+	return count;
+}
+
+/* An empty directory in the place of another is more likely a mistake than a wish. */
+static int objects_read_directory(
+	struct objects *objects, struct load_result *result, struct err *err)
+{
+	const dev_t device = objects->device;
+	const ino_t inode = objects->inode;
+	_close_ int directory = -1;
+	int r = objects_watch(objects, &directory, err);
+
+	if (r == 0)
+		r = objects_read_all(objects, directory, result, err);
+	if (r != 0 || !objects->sources.count ||
+		(device == objects->device && inode == objects->inode))
+		return r < 0 ? r : 0;
+	objects->device = device;
+	objects->inode = inode;
+	return err_set(err, ENOENT,
+		"%s is another directory than before, and has no file of objects; what was read "
+		"before stays in force",
+		objects->directory);
 }
 
 /* Is there a refusal that the stored object, which no file holds any more, must outlive? */
@@ -194,9 +242,7 @@ int objects_read(struct objects *objects, struct err *err)
 	int r;
 
 	objects->result = (struct load_result){0};
-	r = objects_watch(objects, err);
-	if (r == 0)
-		r = objects_read_all(objects, &objects->result, err);
+	r = objects_read_directory(objects, &objects->result, err);
 	if (r < 0) {
 		load_result_clear(&objects->result);
 		objects->result = before;

@@ -7,16 +7,21 @@
 #include "model/store.h"
 
 #include <limits.h>
+#include <sys/types.h>
 
 /*
  * The directory of objects: *.yaml, *.yml and *.json, read anew as a whole when something in it
  * changes. An object or a file that is refused does not take away what it said before: its last
- * good version stays in force, and the refusal is shown until it is mended.
+ * good version stays in force, and the refusal is shown until it is mended. The same goes for the
+ * directory: where it has gone, or an empty one is in its place, all stays in force. Who wants to
+ * remove everything deletes the files.
  */
 
 struct objects {
 	char directory[PATH_MAX];
-	int inotify; /* -1: no directory */
+	int inotify, watch; /* -1: none */
+	dev_t device; /* of the directory that is watched, which may be another than its name's */
+	ino_t inode;
 	struct store store;
 	struct hash sources; /* object_title -> name of its file, for free() */
 	struct load_result result; /* of the last reading; its objects have gone to the store */
@@ -26,6 +31,11 @@ struct objects {
 /* Starts to watch, reads nothing yet. */
 int objects_open(struct objects *objects, const char *directory, struct err *err);
 void objects_close(struct objects *objects);
+/*
+ * Whether another directory has the name now, which no event tells: where a symbolic link on the
+ * way to it was exchanged, or something was mounted over it.
+ */
+bool objects_are_elsewhere(const struct objects *objects);
 /* Takes the events off the descriptor. */
 void objects_drain(struct objects *objects);
 /* Reads all files. Returns 1 where the store changed, 0 where not, or a negative errno. */

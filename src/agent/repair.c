@@ -209,6 +209,8 @@ static void repair_due(struct loop *loop, struct loop_timer *timer)
 	struct agent *agent = timer->data;
 
 	agent->repair_soon = false;
+	if (objects_are_elsewhere(&agent->objects) && !agent->settle.place)
+		loop_timer_set_in(loop, &agent->settle, 0);
 	repair_all(agent);
 	loop_timer_set_in(loop, timer, REPAIR_INTERVAL_MS);
 }

@@ -222,6 +222,25 @@ def test_missing_capabilities(lab):
     assert re.search(r"CAP_BPF|capabilit", done.stderr, re.I), done.stderr
 
 
+def test_nobody_reads_the_log(lab):
+    """Whoever read what it says has gone before it says the first word, and again later."""
+    node = lab.nodes()[0]
+    pid, arguments = lab.agent_pid(node), agent_arguments(lab, node)
+    lab.kill(pid, signal.SIGTERM)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [PODWIRE, "lab", "exec", "--name", lab.name, node, "--", PODWIRE, *arguments[1:]]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
+                               start_new_session=True)
+    os.close(writer)
+    wait_for(lambda: serves(lab, node), "the agent serves")
+    lab.exec(node, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+    wait_for(lambda: lab.query(node, "status")["repaired"], "it repaired, and said so to nobody")
+    assert process.poll() is None
+    lab.kill(lab.agent_pid(node), signal.SIGTERM)
+    start_agent(lab, node, arguments)
+
+
 def test_agent_is_no_zombie(lab):
     for node in lab.nodes():
         assert process_state(lab.agent_pid(node)) in "SR"
