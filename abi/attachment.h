@@ -49,10 +49,12 @@ struct attachment {
 	struct attachment_limit limit[DIRECTION_MAX];
 	char network[ATTACHMENT_NETWORK_SIZE]; /* the configuration's name: whose GC may remove it */
 	char labels[ATTACHMENT_LABELS_SIZE]; /* args.cni.labels: "KEY=VALUE" and a line break each */
+	__u64 netns_cookie; /* of the pod's namespace, once among the interfaces in it; 0: unknown */
 };
 
 #define ATTACHMENT_SIZE_FIRST 2128 /* of the first release's record; what was appended is on top */
-_Static_assert(sizeof(struct attachment) == ATTACHMENT_SIZE_FIRST, "no padding: the file is the struct");
+_Static_assert(sizeof(struct attachment) == ATTACHMENT_SIZE_FIRST + 8,
+	"no padding: the file is the struct");
 
 /* Are the `bytes` that were read, at most the size of the struct, a record? */
 static inline int attachment_is_whole(const struct attachment *a, long bytes)

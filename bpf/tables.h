@@ -7,6 +7,7 @@
 
 #include "abi/event.h"
 #include "abi/flow.h"
+#include "abi/netns.h"
 #include "abi/node.h"
 #include "abi/pod.h"
 #include "abi/service.h"
@@ -116,6 +117,22 @@ struct {
 	__type(key, struct affinity_key);
 	__type(value, struct affinity_row);
 } pw_affinity SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct netns_row);
+} pw_netns SEC(".maps");
+
+/* In the socket itself, so that it lives exactly as long. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_row);
+} pw_socket SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -55,6 +55,7 @@ struct agent {
 	unsigned long reconciled, changed; /* how often; how many rows, links, filters in all */
 	unsigned long repaired; /* things of ours that somebody else had changed */
 	uint64_t compared_ns; /* when everything was last compared */
+	char sockets_error[ERR_TEXT_SIZE]; /* why calls on sockets are not translated; empty: they are */
 	char last_error[ERR_TEXT_SIZE]; /* of reconcile; empty: none */
 };
 

@@ -136,7 +136,8 @@ static unsigned int facts_mtu(
 
 int node_find_facts(struct agent *agent, const struct node *own, struct err *err)
 {
-	struct facts facts = {.tunnel_ifindex = agent->facts.tunnel_ifindex};
+	struct facts facts = {.tunnel_ifindex = agent->facts.tunnel_ifindex,
+		.netns_cookie = netlink_netns_cookie(agent->netlink)};
 	struct search search = {.agent = agent, .own = own, .facts = &facts};
 	int r = search_named(&search, err);
 
@@ -289,6 +290,8 @@ static int link_is_wanted(const char *name, void *context)
 	const char *colon = strrchr(name, ':');
 	unsigned int ifindex = colon ? (unsigned int)strtoul(colon + 1, NULL, 10) : 0;
 
+	if (!colon)
+		return 1; /* on no device */
 	if (ifindex == agent->facts.tunnel_ifindex)
 		return 1;
 	for (unsigned int i = 0; i < agent->facts.wire_count; i++)

@@ -376,6 +376,17 @@ static void pods_describe(const struct cni_request *request, const struct cni_wi
 	a->added_ns = clock_boottime_ns();
 }
 
+/* The first interface of a namespace speaks for it: it is the last one to be taken away. */
+static __u64 pods_netns_cookie(const struct agent *agent, const struct netlink *inside)
+{
+	__u64 cookie = netlink_netns_cookie(inside);
+
+	for (size_t i = 0; i < agent->attachments.count; i++)
+		if (agent->attachments.item[i].netns_cookie == cookie)
+			return 0;
+	return cookie;
+}
+
 static int pods_check_ready(
 	const struct agent *agent, enum cni_code code, struct cni_error *error)
 {
@@ -486,6 +497,7 @@ static int pods_add(struct agent *agent, const struct cni_request *request,
 		return r;
 	call->fd[1] = -1;
 	pods_describe(request, &wishes, &a, call->fd[0]);
+	a.netns_cookie = pods_netns_cookie(agent, inside);
 	r = pods_take_addresses(agent, &wishes, &a, error);
 	if (r < 0)
 		return r;

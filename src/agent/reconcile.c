@@ -4,6 +4,7 @@
 #include "agent/firewall.h"
 #include "agent/node.h"
 #include "agent/pods.h"
+#include "agent/sockets.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -255,6 +256,8 @@ static int reconcile_known(struct agent *agent, const struct node *own, struct e
 		r = migrate_copy(agent->bpf_directory, tables, err);
 	if (r == 0)
 		r = node_attach(agent, err);
+	if (r == 0)
+		sockets_attach(agent);
 	if (r == 0 && own)
 		r = node_attach_wires(agent, err);
 	if (r == 0 && own)

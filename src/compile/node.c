@@ -258,6 +258,17 @@ static void compile_remote(struct compilation *c, const struct node *node)
 	}
 }
 
+/* The node's own processes, by its addresses. */
+static void compile_own_netns(struct compilation *c)
+{
+	struct netns_row row = {.flags = NETNS_HOST};
+
+	for (enum family family = FAMILY_IPV4; family < FAMILY_MAX; family++)
+		row.client[family_slot(family)] = own_source(c->own, family);
+	if (c->facts->netns_cookie)
+		rows_add(c->rows, TABLE_NETNS, &c->facts->netns_cookie, &row);
+}
+
 void compile_nodes(struct store *store, const struct settings *settings,
 	const struct facts *facts, struct rows *rows, struct problems *problems)
 {
@@ -280,6 +291,7 @@ void compile_nodes(struct store *store, const struct settings *settings,
 	}
 	compile_settings_start(&c);
 	compile_own(&c);
+	compile_own_netns(&c);
 	while ((object = store_next(store, KIND_NODE, &position)))
 		if (object_node_const(object) != c.own)
 			compile_remote(&c, object_node_const(object));

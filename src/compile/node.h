@@ -29,6 +29,7 @@ struct facts {
 	unsigned int pod_mtu;
 	struct wire wire[FACTS_WIRES];
 	unsigned int wire_count;
+	uint64_t netns_cookie; /* of the node's network namespace; 0: unknown */
 };
 
 /* An object that cannot be put into rows, or contradicts another one; only it is left out. */

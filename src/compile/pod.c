@@ -5,6 +5,20 @@
 
 #include <string.h>
 
+/* Whoever calls from the pod's namespace does so by these addresses. */
+static void compile_netns(const struct attachment *attachment, struct rows *rows)
+{
+	struct netns_row row = {0};
+
+	for (__u32 i = 0; i < attachment->address_count; i++) {
+		const struct addr *addr = &attachment->addresses[i];
+
+		row.client[addr_is_v4(addr) ? SETTINGS_IPV4 : SETTINGS_IPV6] = *addr;
+	}
+	if (attachment->netns_cookie)
+		rows_add(rows, TABLE_NETNS, &attachment->netns_cookie, &row);
+}
+
 void compile_attachment(
 	const struct attachment *attachment, const struct node *own, struct rows *rows)
 {
@@ -27,4 +41,5 @@ void compile_attachment(
 		rows_add(rows, TABLE_ROUTE, &route_key, &route);
 		rows_add(rows, TABLE_POD, addr, &pod);
 	}
+	compile_netns(attachment, rows);
 }

@@ -250,6 +250,19 @@ static void print_service(struct text *text, const void *key, const void *value)
 		text_printf(text, " affinity %us", row->affinity_seconds);
 }
 
+static void print_netns(struct text *text, const void *key, const void *value)
+{
+	const struct netns_row *row = value;
+	__u64 cookie;
+
+	memcpy(&cookie, key, sizeof(cookie));
+	text_printf(text, "%llu", (unsigned long long)cookie);
+	if (row->flags & NETNS_HOST)
+		text_append(text, " host");
+	for (unsigned int i = 0; i < SETTINGS_FAMILIES; i++)
+		print_named_addr(text, "client", &row->client[i]);
+}
+
 static void (*const row_printers[TABLE_MAX])(struct text *, const void *, const void *) = {
 	[TABLE_ADDRESS] = print_address,
 	[TABLE_ROUTE] = print_route,
@@ -262,6 +275,7 @@ static void (*const row_printers[TABLE_MAX])(struct text *, const void *, const 
 	[TABLE_MAGLEV] = print_maglev,
 	[TABLE_SOURCE] = print_source,
 	[TABLE_SERVICE] = print_service,
+	[TABLE_NETNS] = print_netns,
 	[TABLE_SETTINGS] = print_settings,
 };
 

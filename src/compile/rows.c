@@ -23,6 +23,7 @@ const struct table_info table_infos[TABLE_MAX] = {
 		sizeof(struct source_row)},
 	[TABLE_SERVICE] = {"service", "pw_service", sizeof(struct service_key),
 		sizeof(struct service_row)},
+	[TABLE_NETNS] = {"netns", "pw_netns", sizeof(__u64), sizeof(struct netns_row)},
 	[TABLE_SETTINGS] = {"settings", "pw_settings", sizeof(__u32), sizeof(struct settings_row)},
 };
 

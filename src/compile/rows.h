@@ -2,6 +2,7 @@
 #pragma once
 
 #include "abi/addr.h"
+#include "abi/netns.h"
 #include "abi/node.h"
 #include "abi/pod.h"
 #include "abi/service.h"
@@ -29,6 +30,7 @@ enum table {
 	TABLE_MAGLEV,
 	TABLE_SOURCE,
 	TABLE_SERVICE,
+	TABLE_NETNS,
 	TABLE_SETTINGS,
 	TABLE_MAX
 };

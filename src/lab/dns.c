@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "lab/cgroups.h"
 #include "lab/exec.h"
 #include "lab/jobs.h"
 #include "lab/plan.h"
@@ -196,6 +197,7 @@ static json_t *resolver_start(void *context, size_t index)
 	struct process process;
 	struct err err;
 
+	cgroup_enter(lab, node, NULL);
 	if (namespace_enter(path, &err) < 0)
 		return job_error("%s", err.text);
 	process.pid = process_fork_orphan();

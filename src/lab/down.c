@@ -2,7 +2,7 @@
 #include "lab/down.h"
 
 #include "base/mem.h"
-#include "lab/lab.h"
+#include "lab/cgroups.h"
 #include "lab/processes.h"
 
 #include <errno.h>
@@ -87,7 +87,9 @@ int lab_directory_clear(const char *directory, struct err *err)
 {
 	_free_ char *ns = mem_format("%s/ns", directory);
 
-	if (processes_kill_all(ns, err) < 0 || directory_clear(directory, err) < 0)
+	if (processes_kill_all(ns, err) < 0 ||
+		cgroups_remove(strrchr(directory, '/') + 1, err) < 0 ||
+		directory_clear(directory, err) < 0)
 		return -err->code;
 	/* Gone only when this was the last lab. */
 	rmdir(LAB_ROOT);

@@ -2,6 +2,7 @@
 #include "lab/exec.h"
 
 #include "base/mem.h"
+#include "lab/cgroups.h"
 #include "lab/dns.h"
 
 #include <errno.h>
@@ -17,6 +18,19 @@ int namespace_enter(const char *path, struct err *err)
 	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
 		return err_system(err, errno, "enter the network namespace %s", path);
 	return 0;
+}
+
+int party_enter(const struct lab *lab, const struct party *party, struct err *err)
+{
+	_free_ char *path = party_namespace(lab, party), *pod = NULL;
+
+	if (party->kind == PARTY_POD) {
+		pod = cgroup_pod_name(tree_namespace(party->object), tree_name(party->object));
+		cgroup_enter(lab, tree_text(party->object, "spec.nodeName"), pod);
+	} else if (party->kind == PARTY_NODE) {
+		cgroup_enter(lab, party->title, NULL);
+	}
+	return namespace_enter(path, err);
 }
 
 /* Lays a file of this content over `target`, for this mount namespace only. */
@@ -61,7 +75,6 @@ static const char *host_name(const struct party *party)
 
 int party_exec(const struct lab *lab, const struct party *party, char **argv, struct err *err)
 {
-	_free_ char *path = party_namespace(lab, party);
 	const char *name = host_name(party);
 
 	if (party->kind == PARTY_POD && !tree_at(party->object, "status.podIPs"))
@@ -69,7 +82,7 @@ int party_exec(const struct lab *lab, const struct party *party, char **argv, st
 			*tree_text(party->object, "status.message")
 				? tree_text(party->object, "status.message")
 				: "it is on no node");
-	if (namespace_enter(path, err) < 0)
+	if (party_enter(lab, party, err) < 0)
 		return -err->code;
 	if (unshare(CLONE_NEWUTS) < 0 || sethostname(name, strnlen(name, 64)) < 0)
 		return err_system(err, errno, "set the host name");

@@ -10,5 +10,8 @@
  */
 int party_exec(const struct lab *lab, const struct party *party, char **argv, struct err *err);
 
+/* Moves the calling process into the party's network namespace and cgroup. */
+int party_enter(const struct lab *lab, const struct party *party, struct err *err);
+
 /* Moves the calling process into the network namespace that a file holds. */
 int namespace_enter(const char *path, struct err *err);

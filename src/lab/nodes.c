@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "lab/cgroups.h"
 #include "lab/down.h"
 #include "lab/exec.h"
 #include "lab/fabric.h"
@@ -65,6 +66,7 @@ static int settings_write(const struct lab *lab, const char *node, struct err *e
 {
 	_free_ char *directory = lab_node_directory(lab, node);
 	_free_ char *path = mem_format("%s/podwire.yaml", directory);
+	_free_ char *cgroup = cgroup_path(lab, node);
 	_text_ struct text settings = {0};
 
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
@@ -76,6 +78,7 @@ static int settings_write(const struct lab *lab, const char *node, struct err *e
 	for (enum family f = FAMILY_IPV4; f < FAMILY_MAX; f++)
 		if (lab->settings.pod_families[f])
 			text_printf(&settings, "- %s\n", plan_service_range(f));
+	text_printf(&settings, "cgroup: %s\n", cgroup);
 	return file_write(path, text_string(&settings), 0644, err);
 }
 
@@ -215,6 +218,7 @@ static int node_bring_up(const struct lab *lab, const json_t *node, struct err *
 		[FAMILY_IPV6] = node_address(node, FAMILY_IPV6),
 	};
 
+	cgroup_enter(lab, tree_name(node), NULL);
 	if (fabric_join(lab, tree_name(node), node_subnet(&lab->settings, node), addresses, err) < 0)
 		return -err->code;
 	if (agent_lives(directory))
@@ -295,6 +299,7 @@ static json_t *node_take_down(void *context, size_t index)
 	struct err err;
 
 	if (processes_kill_in(path, &err) < 0 || fabric_leave(sync->lab, name, &err) < 0 ||
+		cgroup_remove(sync->lab, name, NULL, &err) < 0 ||
 		namespace_remove(path, &err) < 0 || directory_clear(directory, &err) < 0)
 		return job_error("node %s: %s", name, err.text);
 	return json_true();

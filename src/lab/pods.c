@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "lab/cgroups.h"
 #include "lab/cni.h"
 #include "lab/exec.h"
 #include "lab/fabric.h"
@@ -150,6 +151,7 @@ static json_t *pod_work(void *context, size_t index)
 	const struct sync *sync = context;
 	const json_t *pod = json_array_get(sync->todo, index);
 	_free_ char *path = lab_pod_namespace_path(sync->lab, pod);
+	_free_ char *cgroup = cgroup_pod_name(tree_namespace(pod), tree_name(pod));
 	json_t *addresses = NULL, *responders, *problems;
 	struct err err;
 	int r;
@@ -162,6 +164,7 @@ static json_t *pod_work(void *context, size_t index)
 	}
 	if (r < 0)
 		return job_error("%s", err.text);
+	cgroup_enter(sync->lab, tree_text(pod, "spec.nodeName"), cgroup);
 	responders = json_array();
 	problems = json_array();
 	containers_start(pod, responders, problems);
@@ -299,6 +302,7 @@ static json_t *pod_stop_work(void *context, size_t index)
 	struct cni_call call = {.command = "DEL", .container = tree_text(entry, "container"),
 		.netns = path, .node = node, .pod_namespace = tree_text(entry, "namespace"),
 		.pod_name = tree_text(entry, "name"), .pod_uid = tree_text(entry, "uid")};
+	_free_ char *cgroup = cgroup_pod_name(call.pod_namespace, call.pod_name);
 	_json_ json_t *nothing = NULL;
 	json_t *responder;
 	struct err err;
@@ -310,6 +314,8 @@ static json_t *pod_stop_work(void *context, size_t index)
 
 		process_kill(&process);
 	}
+	if (cgroup_remove(sync->lab, node, cgroup, &err) < 0)
+		return job_error("%s", err.text);
 	if (json_is_true(json_object_get(entry, "onHost")))
 		return json_true();
 	if (processes_kill_in(path, &err) < 0 || cni_run(sync->lab, &call, &nothing, &err) < 0 ||

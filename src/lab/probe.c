@@ -204,7 +204,6 @@ static json_t *group_run(void *context, size_t group)
 	const struct run *run = context;
 	struct probe *probes = &run->probes->list[run->first[group]];
 	size_t count = run->first[group + 1] - run->first[group];
-	_free_ char *path = party_namespace(run->lab, probes[0].from);
 	struct attempt *attempts = mem_new(count, sizeof(*attempts));
 	struct rlimit files;
 	json_t *answers = json_array();
@@ -214,7 +213,7 @@ static json_t *group_run(void *context, size_t group)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (namespace_enter(path, &err) < 0)
+	if (party_enter(run->lab, probes[0].from, &err) < 0)
 		return job_error("%s: %s", probes[0].from->title, err.text);
 	for (size_t i = 0; i < count; i++)
 		attempt_start(&attempts[i], &probes[i]);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "lab/cgroups.h"
 #include "lab/cni.h"
 #include "lab/converge.h"
 #include "lab/down.h"
@@ -62,6 +63,9 @@ static int up_work(struct lab *lab, const struct up *up, struct err *err)
 	int r;
 
 	basics_make(lab);
+	if (cgroups_make(lab, err) < 0)
+		lab_say(lab, "without cgroups, so nodes have no Services in the socket call: %s",
+			err->text);
 	if (manifests_apply(lab, up->manifests, err) < 0)
 		return UP_FAILED;
 	nodes_make(lab, up->nodes);

@@ -28,6 +28,12 @@ static bool table_is_array(const struct bpf_map_info *info)
 	return info->type == BPF_MAP_TYPE_ARRAY || info->type == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
+/* An array's rows cannot be told from empty ones, and those of sockets lie in the sockets. */
+static bool table_has_rows(const struct bpf_map_info *info)
+{
+	return !table_is_array(info) && info->type != BPF_MAP_TYPE_SK_STORAGE;
+}
+
 /* The table's descriptor, or -1 where there is none of this name. */
 static int table_open(const char *directory, const char *name, struct bpf_map_info *ret_info)
 {
@@ -178,8 +184,8 @@ static int table_copy(const char *other, const char *own, const char *name, stru
 	_close_ int from = table_open(other, name, &copy.old), to = table_open(own, name, &copy.new);
 	_free_ char *keys = NULL, *values = NULL, *key = NULL, *value = NULL;
 
-	if (from < 0 || to < 0 || copy.old.id == copy.new.id || table_is_array(&copy.old) ||
-		table_is_array(&copy.new))
+	if (from < 0 || to < 0 || copy.old.id == copy.new.id || !table_has_rows(&copy.old) ||
+		!table_has_rows(&copy.new))
 		return 0;
 	copy.from = from;
 	copy.to = to;

@@ -88,6 +88,16 @@ int netlink_adopt(int fd, struct netlink **ret_netlink, struct err *err)
 	return 0;
 }
 
+uint64_t netlink_netns_cookie(const struct netlink *netlink)
+{
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	if (getsockopt(netlink->fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+		return 0;
+	return cookie;
+}
+
 void netlink_close(struct netlink **netlink)
 {
 	if (!*netlink)

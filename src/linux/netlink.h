@@ -21,6 +21,8 @@ struct netlink;
 int netlink_open(struct netlink **ret_netlink, struct err *err);
 /* Takes over `fd` on success: a NETLINK_ROUTE socket, else -EINVAL. */
 int netlink_adopt(int fd, struct netlink **ret_netlink, struct err *err);
+/* Of the network namespace that it acts in: a number that no other one ever has. 0: unknown. */
+uint64_t netlink_netns_cookie(const struct netlink *netlink);
 void netlink_close(struct netlink **netlink);
 
 #define NETLINK_WHAT_SIZE 120

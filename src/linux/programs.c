@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "layout.h"
+#include "linux/cgroup.h"
 #include "linux/migrate.h"
 #include "pod.skel.h"
+#include "sock.skel.h"
 #include "tunnel.skel.h"
 #include "wire.skel.h"
 
@@ -14,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +30,8 @@ struct programs {
 	struct wire_bpf *wire;
 	struct wire_bpf *wire_bare;
 	struct tunnel_bpf *tunnel;
+	struct sock_bpf *sock;
+	struct err sock_refused; /* why there is none */
 	char links[PATH_MAX];
 	int fd[PROGRAM_MAX]; /* borrowed from the objects above */
 };
@@ -38,8 +43,24 @@ static const char *const program_names[] = {
 	[PROGRAM_FROM_WIRE_BARE] = "from_wire_bare",
 	[PROGRAM_FROM_TUNNEL] = "from_tunnel",
 	[PROGRAM_TO_TUNNEL] = "to_tunnel",
+	[PROGRAM_CONNECT4] = "connect4",
+	[PROGRAM_CONNECT6] = "connect6",
+	[PROGRAM_SENDMSG4] = "sendmsg4",
+	[PROGRAM_SENDMSG6] = "sendmsg6",
+	[PROGRAM_GETPEERNAME4] = "getpeername4",
+	[PROGRAM_GETPEERNAME6] = "getpeername6",
 };
 _Static_assert(ARRAY_SIZE(program_names) == PROGRAM_MAX, "a name for each program");
+
+/* Where a program is attached to a cgroup. */
+static const enum bpf_attach_type cgroup_hooks[PROGRAM_MAX] = {
+	[PROGRAM_CONNECT4] = BPF_CGROUP_INET4_CONNECT,
+	[PROGRAM_CONNECT6] = BPF_CGROUP_INET6_CONNECT,
+	[PROGRAM_SENDMSG4] = BPF_CGROUP_UDP4_SENDMSG,
+	[PROGRAM_SENDMSG6] = BPF_CGROUP_UDP6_SENDMSG,
+	[PROGRAM_GETPEERNAME4] = BPF_CGROUP_INET4_GETPEERNAME,
+	[PROGRAM_GETPEERNAME6] = BPF_CGROUP_INET6_GETPEERNAME,
+};
 
 const char *program_name(enum program program)
 {
@@ -172,6 +193,29 @@ static int programs_load_all(
 	return 0;
 }
 
+/* A kernel without these hooks has all else that we need. */
+static void programs_load_sock(
+	struct programs *programs, const struct programs_options *options)
+{
+	struct sock_bpf *sock = sock_bpf__open();
+
+	if (!sock) {
+		err_system(&programs->sock_refused, errno, "opening the socket programs");
+		return;
+	}
+	if (programs_load_object(sock->obj, "socket", options, &programs->sock_refused) < 0) {
+		sock_bpf__destroy(sock);
+		return;
+	}
+	programs->sock = sock;
+	programs->fd[PROGRAM_CONNECT4] = bpf_program__fd(sock->progs.connect4);
+	programs->fd[PROGRAM_CONNECT6] = bpf_program__fd(sock->progs.connect6);
+	programs->fd[PROGRAM_SENDMSG4] = bpf_program__fd(sock->progs.sendmsg4);
+	programs->fd[PROGRAM_SENDMSG6] = bpf_program__fd(sock->progs.sendmsg6);
+	programs->fd[PROGRAM_GETPEERNAME4] = bpf_program__fd(sock->progs.getpeername4);
+	programs->fd[PROGRAM_GETPEERNAME6] = bpf_program__fd(sock->progs.getpeername6);
+}
+
 static int programs_make_directory(const char *path, struct err *err)
 {
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -194,6 +238,7 @@ int programs_load(
 		r = programs_load_all(programs, options, err);
 	if (r < 0)
 		return r;
+	programs_load_sock(programs, options);
 	*ret_programs = TAKE_PTR(programs);
 	return 0;
 }
@@ -206,6 +251,7 @@ void programs_free(struct programs **programs)
 	wire_bpf__destroy((*programs)->wire);
 	wire_bpf__destroy((*programs)->wire_bare);
 	tunnel_bpf__destroy((*programs)->tunnel);
+	sock_bpf__destroy((*programs)->sock);
 	free(*programs);
 	*programs = NULL;
 }
@@ -241,6 +287,48 @@ int programs_attach(const struct programs *programs, enum program program,
 	if (bpf_obj_pin(link, path) < 0)
 		return err_system(err, errno, "pinning the link at %s", path);
 	return 0;
+}
+
+static bool link_is_on_cgroup(int link, uint64_t cgroup)
+{
+	struct bpf_link_info info = {0};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id == cgroup;
+}
+
+/* The old link stays open until there is a new one, so that no call goes between them. */
+static int programs_attach_hook(
+	const struct programs *programs, enum program program, int cgroup, struct err *err)
+{
+	_free_ char *path = mem_format("%s/%s", programs->links, program_names[program]);
+	_close_ int old = bpf_obj_get(path), link = -1;
+	int fd = programs->fd[program];
+
+	if (old >= 0 && link_is_on_cgroup(old, cgroup_id(cgroup)) &&
+		bpf_link_update(old, fd, NULL) == 0)
+		return 0;
+	link = bpf_link_create(fd, cgroup, cgroup_hooks[program], NULL);
+	if (link < 0)
+		return err_system(err, errno, "attaching %s", program_names[program]);
+	unlink(path);
+	if (bpf_obj_pin(link, path) < 0)
+		return err_system(err, errno, "pinning the link at %s", path);
+	return 0;
+}
+
+int programs_attach_cgroup(
+	const struct programs *programs, const char *directory, struct err *err)
+{
+	_close_ int cgroup = -1;
+	int r;
+
+	if (!programs->sock)
+		return err_set(err, programs->sock_refused.code, "%s", programs->sock_refused.text);
+	r = cgroup_open(directory, &cgroup, err);
+	for (enum program program = PROGRAM_CONNECT4; program < PROGRAM_MAX && r == 0; program++)
+		r = programs_attach_hook(programs, program, cgroup, err);
+	return r < 0 ? err_wrap(err, "cgroup %s", directory) : 0;
 }
 
 /* A release that has more programs, or other ones, leaves links that we would never swap. */

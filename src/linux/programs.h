@@ -20,6 +20,12 @@ enum program {
 	PROGRAM_FROM_WIRE_BARE, /* for a device without Ethernet header */
 	PROGRAM_FROM_TUNNEL,
 	PROGRAM_TO_TUNNEL,
+	PROGRAM_CONNECT4, /* from here on on a cgroup */
+	PROGRAM_CONNECT6,
+	PROGRAM_SENDMSG4,
+	PROGRAM_SENDMSG6,
+	PROGRAM_GETPEERNAME4,
+	PROGRAM_GETPEERNAME6,
 	PROGRAM_MAX
 };
 
@@ -49,6 +55,13 @@ const char *program_name(enum program program);
 int programs_attach(const struct programs *programs, enum program program,
 	enum program_direction direction, const char *device, unsigned int ifindex,
 	struct err *err);
+
+/*
+ * Attaches what acts on sockets to a cgroup2 directory, by links that stay as well. The kernel may
+ * have refused to load it: everything else works without, and this says why.
+ */
+int programs_attach_cgroup(
+	const struct programs *programs, const char *directory, struct err *err);
 
 /* Removes the links that `keep` refuses, and those of programs that we have not; NULL: all. */
 void programs_detach(const char *directory, int (*keep)(const char *link, void *context),

@@ -21,6 +21,7 @@ enum setting_type {
 	SETTING_NUMBER,
 	SETTING_PORTS,
 	SETTING_DEVICES,
+	SETTING_PATH,
 	SETTING_LOG_LEVEL,
 };
 
@@ -69,6 +70,8 @@ static const struct setting settings_table[] = {
 		"size of the flow table when it is first made"},
 	{"addressRestSeconds", SETTING_NUMBER, AT(address_rest_seconds), 0, 86400, "30", "seconds",
 		false, "how long a freed address rests before it is given again"},
+	{"cgroup", SETTING_PATH, AT(cgroup), 0, 0, "the whole machine", "directory", false,
+		"cgroup2 directory whose processes have Services in the socket call"},
 	{"logLevel", SETTING_LOG_LEVEL, AT(log_level), 0, 0, "info", "", false,
 		"error, warning, info or debug"},
 };
@@ -209,6 +212,19 @@ static int setting_read_ports(const struct json_at *at, struct settings *setting
 	return 0;
 }
 
+static int setting_read_path(const struct json_at *at, char *path, struct err *err)
+{
+	const char *text;
+	int r = json_as_string(at, &text, err);
+
+	if (r < 0)
+		return r;
+	if (*text != '/' || strlen(text) >= SETTINGS_PATH_SIZE)
+		return json_error(at, err, "\"%s\" is no path from the root on", text);
+	snprintf(path, SETTINGS_PATH_SIZE, "%s", text);
+	return 0;
+}
+
 static int setting_read_log_level(
 	const struct json_at *at, enum log_level *level, struct err *err)
 {
@@ -242,6 +258,8 @@ static int setting_read(const struct setting *setting, const struct json_at *at,
 		return setting_read_devices(at, settings, err);
 	case SETTING_PORTS:
 		return setting_read_ports(at, settings, err);
+	case SETTING_PATH:
+		return setting_read_path(at, member, err);
 	case SETTING_LOG_LEVEL:
 		return setting_read_log_level(at, member, err);
 	case SETTING_BOOL:

@@ -16,6 +16,7 @@ enum settings_route { SETTINGS_ROUTE_VXLAN, SETTINGS_ROUTE_DIRECT, SETTINGS_ROUT
 #define SETTINGS_NAME_SIZE 254
 #define SETTINGS_DEVICES 8
 #define SETTINGS_DEVICE_SIZE 16
+#define SETTINGS_PATH_SIZE 512
 
 struct settings_ranges {
 	struct prefix range[SETTINGS_RANGES];
@@ -40,6 +41,7 @@ struct settings {
 	unsigned int user; /* uid and gid that the agent runs as */
 	unsigned int flow_entries;
 	unsigned int address_rest_seconds; /* before an address that was freed is given again */
+	char cgroup[SETTINGS_PATH_SIZE]; /* whose sockets are translated; empty: all */
 	enum log_level log_level;
 };
 

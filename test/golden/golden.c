@@ -31,7 +31,7 @@ static int file_read(const char *path, struct text *text)
 
 static struct facts golden_facts(void)
 {
-	struct facts facts = {.tunnel_ifindex = 9, .pod_mtu = 1450, .wire_count = 1};
+	struct facts facts = {.tunnel_ifindex = 9, .pod_mtu = 1450, .wire_count = 1, .netns_cookie = 4711};
 
 	facts.wire[0] = (struct wire){.ifindex = 2, .mtu = 1500, .ethernet = true, .name = "eth0"};
 	prefix_parse("10.89.1.0/24", &facts.wire[0].subnet[0], NULL);

@@ -19,7 +19,7 @@ CHANGES = {
                 lambda m: f"{m[1]}\t__u64 next;\n{m[2]}{int(m[3]) + 8}")],
     "pod.h": [(r"(struct pod_row \{\n)(.*?sizeof\(struct pod_row\) == )(\d+)",
                lambda m: f"{m[1]}\t__u64 next;\n{m[2]}{int(m[3]) + 8}")],
-    "attachment.h": [(r"(\tchar labels\[.*?\n)(.*?== ATTACHMENT_SIZE_FIRST)",
+    "attachment.h": [(r"(\t__u64 netns_cookie;.*?\n)(.*?== ATTACHMENT_SIZE_FIRST)",
                       lambda m: f"{m[1]}\tchar next[64];\n{m[2]} + 64")],
     "wire.h": [(r"(#define WIRE_VERSION_LAST )(\d+)", lambda m: f"{m[1]}{int(m[2]) + 1}")],
 }

@@ -6,6 +6,7 @@
 #include "root.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -177,6 +178,35 @@ static void test_all_rows(void **state)
 			fail_msg("row %u", id);
 }
 
+/* The type of a value of `words` 64-bit words, without which the kernel makes no such table. */
+static int socket_table_make(const char *directory, unsigned int words)
+{
+	_free_ char *path = mem_format("%s/pw_socket", directory);
+	struct btf *types = btf__new_empty();
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+	int number = btf__add_int(types, "number", 4, BTF_INT_SIGNED);
+	int word = btf__add_int(types, "word", 8, 0), fd;
+
+	options.btf_key_type_id = (__u32)number;
+	options.btf_value_type_id = (__u32)btf__add_array(types, number, word, words);
+	assert_return_code(btf__load_into_kernel(types), errno);
+	options.btf_fd = (__u32)btf__fd(types);
+	fd = bpf_map_create(BPF_MAP_TYPE_SK_STORAGE, "pw_socket", 4, words * 8, 0, &options);
+	btf__free(types);
+	assert_return_code(fd, errno);
+	assert_return_code(bpf_obj_pin(fd, path), errno);
+	return fd;
+}
+
+static void test_rows_in_sockets_stay_there(void **state)
+{
+	_close_ int old = socket_table_make(OTHER, 1), new = socket_table_make(OWN, 2);
+
+	(void)state;
+	(void)old, (void)new;
+	copy();
+}
+
 static void test_compiled_is_not_copied(void **state)
 {
 	_close_ int old = table_make(OTHER, "pw_pod", BPF_MAP_TYPE_HASH, 1);
@@ -217,6 +247,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_newer_takes_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_older_takes_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rows_in_sockets_stay_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compiled_is_not_copied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 	};

@@ -29,7 +29,7 @@ static void test_every_key(void **state)
 				   "masquerade: false\nmasqueradePorts: 40000-50000\nmtu: 1400\n"
 				   "devices: [eth0, bond1]\ntunnelPort: 7000\nmark: 0x200\n"
 				   "markMask: 0x300\nuser: 1234\nflowEntries: 1024\n"
-				   "addressRestSeconds: 5\nlogLevel: debug\n";
+				   "addressRestSeconds: 5\ncgroup: /a/b\nlogLevel: debug\n";
 	struct settings s;
 	struct err err;
 
@@ -52,6 +52,7 @@ static void test_every_key(void **state)
 	assert_int_equal(s.user, 1234);
 	assert_int_equal(s.flow_entries, 1024);
 	assert_int_equal(s.address_rest_seconds, 5);
+	assert_string_equal(s.cgroup, "/a/b");
 	assert_int_equal(s.log_level, LOG_LEVEL_DEBUG);
 }
 
@@ -75,6 +76,8 @@ static void test_what_is_refused(void **state)
 		{"masqueradePorts: 1-2-3", "masqueradePorts"},
 		{"devices: [a_name_that_is_too_long]", "devices[0]"},
 		{"devices: ['']", "devices[0]"},
+		{"cgroup: a/b", "cgroup: \"a/b\" is no path"},
+		{"cgroup: 1", "cgroup"},
 		{"tunnelPort: 0", "tunnelPort: 0"},
 		{"tunnelPort: 65536", "tunnelPort: 65536"},
 		{"user: 0", "user: 0"},

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Services in the socket's call. A TCP connection to a Service becomes one to a backend before
+ * there is a packet, so no packet of it is ever rewritten; getpeername goes on to say the
+ * Service. Datagrams keep the Service's address here and are translated one by one on their way,
+ * so that the next one finds a living backend; only what can reach nobody is refused at once.
+ *
+ * The programs sit on a cgroup and see sockets of many network namespaces. They act for those in
+ * pw_netns alone: others may use the same ranges for Services of their own.
+ */
+#include <linux/errno.h>
+#include <linux/in.h>
+
+#include "bpf/service.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define SOCK_TRIES 2 /* rows that are being changed are new ones at the second look */
+
+enum sock_verdict { SOCK_LEAVE, SOCK_REFUSE, SOCK_TRANSLATE };
+
+/* A call on a socket: for whom, and where to. */
+struct sock_call {
+	const struct netns_row *netns;
+	struct addr addr; /* of the frontend; afterwards of the backend */
+	__be16 port;
+	__u8 protocol;
+};
+
+static __always_inline bool sock_is_loopback(const struct addr *addr)
+{
+	if (addr_is_v4(addr))
+		return addr->words[3] == __builtin_bswap32(INADDR_LOOPBACK);
+	return addr->halves[0] == 0 && addr->halves[1] == __builtin_bswap64(1);
+}
+
+/* Whose the address is decides which kind of frontend it can be. NULL: of no Service. */
+static __always_inline const struct service_row *sock_service(const struct sock_call *call)
+{
+	const struct service_row *row =
+		service_at(&call->addr, call->port, call->protocol, SERVICE_VIRTUAL);
+	const struct node_row *node;
+
+	if (row)
+		return row;
+	if (call->netns->flags & NETNS_HOST && sock_is_loopback(&call->addr))
+		return service_at_node(&call->addr, call->port, call->protocol, SERVICE_OWN_NODE);
+	node = bpf_map_lookup_elem(&pw_node, &call->addr);
+	if (node && node->flags & NODE_ROUTER)
+		return NULL;
+	if (node)
+		return service_at_node(&call->addr, call->port, call->protocol,
+			node->flags & NODE_OWN ? SERVICE_OWN_NODE : SERVICE_OTHER_NODE);
+	return service_at(&call->addr, 0, 0, SERVICE_VIRTUAL);
+}
+
+/* loadBalancerSourceRanges are for clients inside the cluster too. */
+static __always_inline bool sock_is_allowed(
+	const struct service_row *row, const struct addr *client)
+{
+	struct source_key key = {.length = 64 + 128};
+	__u64 sources = row->sources;
+
+	if (!sources)
+		return true;
+	__builtin_memcpy(key.set, &sources, sizeof(key.set));
+	__builtin_memcpy(key.addr, client, sizeof(key.addr));
+	return bpf_map_lookup_elem(&pw_source, &key);
+}
+
+static __always_inline enum sock_verdict sock_try(struct sock_call *call, bool *ret_again)
+{
+	const struct service_row *row = sock_service(call);
+	const struct backend_row *backend;
+	struct addr client;
+
+	*ret_again = false;
+	if (!row)
+		return SOCK_LEAVE;
+	if (addr_is_v4(&call->addr))
+		client = call->netns->client[SETTINGS_IPV4];
+	else
+		client = call->netns->client[SETTINGS_IPV6];
+	if (!sock_is_allowed(row, &client))
+		return SOCK_LEAVE; /* the packet path drops it, silently */
+	if (!row->inside.count)
+		return row->inside.answer == SERVICE_DROP ? SOCK_LEAVE : SOCK_REFUSE;
+	if (call->protocol != IPPROTO_TCP)
+		return SOCK_LEAVE;
+	backend = service_choose(row, &row->inside, &client, bpf_get_prandom_u32());
+	if (!backend) {
+		*ret_again = true;
+		return SOCK_REFUSE;
+	}
+	call->addr = backend->addr;
+	call->port = backend->port;
+	return SOCK_TRANSLATE;
+}
+
+static __always_inline enum sock_verdict sock_decide(
+	struct sock_call *call, struct bpf_sock_addr *context)
+{
+	__u64 cookie = bpf_get_netns_cookie(context);
+	enum sock_verdict verdict = SOCK_LEAVE;
+	bool again = true;
+	int i;
+
+	call->netns = bpf_map_lookup_elem(&pw_netns, &cookie);
+	if (!call->netns)
+		return SOCK_LEAVE;
+	call->port = (__be16)context->user_port;
+	call->protocol = (__u8)context->protocol;
+	if (call->protocol != IPPROTO_TCP && call->protocol != IPPROTO_UDP)
+		return SOCK_LEAVE;
+	for (i = 0; i < SOCK_TRIES && again; i++)
+		verdict = sock_try(call, &again);
+	return verdict;
+}
+
+/* What a program of the hook returns: 1 goes on, 0 fails with what was set. */
+static __always_inline int sock_end(enum sock_verdict verdict)
+{
+	if (verdict != SOCK_REFUSE)
+		return 1;
+	bpf_set_retval(-ECONNREFUSED);
+	return 0;
+}
+
+static __always_inline void sock_remember(struct bpf_sock_addr *context,
+	const struct addr *frontend, __be16 port, const struct sock_call *call)
+{
+	struct socket_row row = {.frontend = *frontend,
+		.backend = call->addr,
+		.frontend_port = port,
+		.backend_port = call->port};
+	struct socket_row *held = bpf_sk_storage_get(
+		&pw_socket, context->sk, &row, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (held)
+		*held = row; /* one that was connected before has a row */
+}
+
+static __always_inline void sock_read4(struct bpf_sock_addr *context, struct addr *ret_addr)
+{
+	addr_set_v4(ret_addr, context->user_ip4);
+}
+
+static __always_inline void sock_read6(struct bpf_sock_addr *context, struct addr *ret_addr)
+{
+	ret_addr->words[0] = context->user_ip6[0];
+	ret_addr->words[1] = context->user_ip6[1];
+	ret_addr->words[2] = context->user_ip6[2];
+	ret_addr->words[3] = context->user_ip6[3];
+}
+
+static __always_inline void sock_write4(
+	struct bpf_sock_addr *context, const struct addr *addr, __be16 port)
+{
+	context->user_ip4 = addr->words[3];
+	context->user_port = port;
+}
+
+static __always_inline void sock_write6(
+	struct bpf_sock_addr *context, const struct addr *addr, __be16 port)
+{
+	context->user_ip6[0] = addr->words[0];
+	context->user_ip6[1] = addr->words[1];
+	context->user_ip6[2] = addr->words[2];
+	context->user_ip6[3] = addr->words[3];
+	context->user_port = port;
+}
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *context)
+{
+	__be16 port = (__be16)context->user_port;
+	enum sock_verdict verdict;
+	struct sock_call call = {};
+	struct addr frontend;
+
+	sock_read4(context, &frontend);
+	call.addr = frontend;
+	verdict = sock_decide(&call, context);
+	if (verdict == SOCK_TRANSLATE) {
+		sock_remember(context, &frontend, port, &call);
+		sock_write4(context, &call.addr, call.port);
+	}
+	return sock_end(verdict);
+}
+
+SEC("cgroup/connect6")
+int connect6(struct bpf_sock_addr *context)
+{
+	__be16 port = (__be16)context->user_port;
+	enum sock_verdict verdict;
+	struct sock_call call = {};
+	struct addr frontend;
+
+	sock_read6(context, &frontend);
+	call.addr = frontend;
+	verdict = sock_decide(&call, context);
+	if (verdict == SOCK_TRANSLATE) {
+		sock_remember(context, &frontend, port, &call);
+		sock_write6(context, &call.addr, call.port);
+	}
+	return sock_end(verdict);
+}
+
+/* Datagrams of a socket that is not connected. */
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *context)
+{
+	struct sock_call call = {};
+
+	sock_read4(context, &call.addr);
+	return sock_end(sock_decide(&call, context));
+}
+
+SEC("cgroup/sendmsg6")
+int sendmsg6(struct bpf_sock_addr *context)
+{
+	struct sock_call call = {};
+
+	sock_read6(context, &call.addr);
+	return sock_end(sock_decide(&call, context));
+}
+
+/* The frontend, while the socket's peer is the backend that was chosen for it. */
+static __always_inline const struct socket_row *sock_remembered(
+	struct bpf_sock_addr *context, const struct addr *peer)
+{
+	const struct socket_row *row = bpf_sk_storage_get(&pw_socket, context->sk, 0, 0);
+
+	if (!row || !addr_equal(&row->backend, peer) ||
+		row->backend_port != (__be16)context->user_port)
+		return NULL;
+	return row;
+}
+
+SEC("cgroup/getpeername4")
+int getpeername4(struct bpf_sock_addr *context)
+{
+	const struct socket_row *row;
+	struct addr peer;
+
+	sock_read4(context, &peer);
+	row = sock_remembered(context, &peer);
+	if (row)
+		sock_write4(context, &row->frontend, row->frontend_port);
+	return 1;
+}
+
+SEC("cgroup/getpeername6")
+int getpeername6(struct bpf_sock_addr *context)
+{
+	const struct socket_row *row;
+	struct addr peer;
+
+	sock_read6(context, &peer);
+	row = sock_remembered(context, &peer);
+	if (row)
+		sock_write6(context, &row->frontend, row->frontend_port);
+	return 1;
+}
