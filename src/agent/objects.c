@@ -105,26 +105,28 @@ static int file_read(int directory, const char *name, struct text *text)
 		return -EINVAL;
 	if (stat.st_size > OBJECTS_FILE_MAX)
 		return -EFBIG;
-	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
 		text_append_bytes(text, buffer, (size_t)n);
+		if (text->length > OBJECTS_FILE_MAX) /* it grows */
+			return -EFBIG;
+	}
 	return n < 0 ? -errno : 0;
 }
 
+/* What cannot be read is refused as a whole: what it said before stays in force. */
 static void objects_read_file(struct load_result *result, int directory, const char *name)
 {
 	_text_ struct text text = {0};
 	int r = file_read(directory, name, &text);
 
-	if (r == -ENOENT)
-		return; /* gone since the directory was listed */
-	if (r < 0) {
-		log_warning("%s cannot be read: %s", name, strerror(-r));
-		/* As malformed: what it said before stays in force. */
-		objects_load("{", 1, name, result);
-		return;
-	}
-	objects_load(text_string(&text), text.length, name, result);
+	if (r == -EFBIG)
+		objects_refuse(name, "is larger than 64 MiB; use several files", result);
+	else if (r < 0 && r != -ENOENT) /* gone since the directory was listed */
+		objects_refuse(name, r == -EINVAL ? "is no file" : strerror(-r), result);
+	else if (r == 0)
+		objects_load(text_string(&text), text.length, name, result);
 }
+_Static_assert(OBJECTS_FILE_MAX == 64L << 20, "as the text says");
 
 /* Returns how many files there are. */
 static int objects_read_all(

@@ -19,13 +19,19 @@ void json_guard_memory(void)
 	json_set_alloc_funcs(json_new, free);
 }
 
+static int json_refuse(const char *text, size_t at, struct err *err, int most, const char *what)
+{
+	return err_set(err, EINVAL, "line %zu: more than %d %s", text_line_at(text, at), most, what);
+}
+
 /*
  * What jansson does not refuse, found before it starts: NUL (it would end a string for whoever
- * reads it as C) and depth. Strings are skipped by their quotes; bad ones are jansson's to name.
+ * reads it as C), depth and number. Strings are skipped by their quotes; bad ones are jansson's to
+ * name. Each value but the first stands behind a comma or an opening bracket.
  */
 static int json_scan(const char *text, size_t length, struct err *err)
 {
-	unsigned int depth = 0;
+	unsigned int depth = 0, values = 1;
 	bool in_string = false;
 
 	for (size_t at = 0; at < length; at++) {
@@ -41,12 +47,16 @@ static int json_scan(const char *text, size_t length, struct err *err)
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '{' || c == '[') {
+			values++;
 			if (++depth > JSON_DEPTH_MAX)
-				return err_set(err, EINVAL, "line %zu: more than %d levels",
-					text_line_at(text, at), JSON_DEPTH_MAX);
+				return json_refuse(text, at, err, JSON_DEPTH_MAX, "levels");
+		} else if (c == ',') {
+			values++;
 		} else if ((c == '}' || c == ']') && depth > 0) {
 			depth--;
 		}
+		if (values > JSON_VALUES_MAX)
+			return json_refuse(text, at, err, JSON_VALUES_MAX, "values");
 	}
 	return 0;
 }

@@ -18,6 +18,7 @@
 
 #define JSON_DEPTH_MAX 64
 #define JSON_SIZE_MAX (64UL << 20) /* bytes of text */
+#define JSON_VALUES_MAX 1000000 /* in one text; the smallest ones cost 250 bytes of memory each */
 
 #define _json_ _cleanup_(json_cleanup)
 
@@ -26,7 +27,7 @@ void json_guard_memory(void);
 
 /*
  * Refused, with line and column: syntax, NUL, no UTF-8, a key twice in one object, integers over
- * 64 bits, more than JSON_DEPTH_MAX levels, anything behind the value. Any value may be the root.
+ * 64 bits, more than JSON_DEPTH_MAX levels or JSON_VALUES_MAX values, anything behind the value. Any value may be the root.
  */
 int json_read(const char *text, size_t length, json_t **ret_tree, struct err *err);
 /* Compact, keys as they are. For free(). */

@@ -2,7 +2,6 @@
 #include "base/yaml.h"
 
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/yaml_scalar.h"
@@ -18,19 +17,23 @@
  * duplicate keys nor limits are libyaml's business.
  *
  * Two kinds of trouble. What libyaml refuses leaves the rest of the text without meaning: the
- * reader ends (broken). What only this reader refuses (a key twice, depth, too many nodes) ends
- * the document: its remaining events are skipped and the next document is read as if nothing
- * had been.
+ * reader ends (broken). What only this reader refuses (a key twice, depth, a tag) ends the document:
+ * its remaining events are skipped and the next document is read as if nothing had been. But
+ * libyaml takes longer for each event the deeper it stands, and each costs time and memory: where
+ * there are far too many levels or too many values, the reader ends too.
  *
  * An alias is a copy of what its anchor named, counted node by node, so a short text cannot
  * unfold into gigabytes. An anchor is known only when its node is complete: nothing contains
  * itself.
  */
 
+#define YAML_NESTING_MAX 256
+
 struct yaml_reader {
 	yaml_parser_t parser;
 	struct hash anchors; /* name -> json_t, of this document */
-	size_t nodes; /* of this document */
+	size_t values; /* so far */
+	unsigned int nesting; /* of events, those of a refused document as well */
 	bool broken;
 	struct err *err;
 };
@@ -45,12 +48,49 @@ static void yaml_event_cleanup(yaml_event_t *event)
 static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth,
 	json_t **ret_node);
 
+static int yaml_refuse(struct yaml_reader *reader, const yaml_event_t *event, const char *reason)
+{
+	return err_set(reader->err, EINVAL, "line %zu: %s", event->start_mark.line + 1, reason);
+}
+
+static const char yaml_too_deep[] = "more than 64 levels";
+static const char yaml_too_many[] = "more than 1000000 values";
+_Static_assert(JSON_DEPTH_MAX == 64 && YAML_VALUES_MAX == 1000000, "as the texts say");
+
+static int yaml_break(struct yaml_reader *reader, const yaml_event_t *event, const char *reason)
+{
+	reader->broken = true;
+	return yaml_refuse(reader, event, reason);
+}
+
+static int yaml_count(struct yaml_reader *reader, const yaml_event_t *event)
+{
+	return ++reader->values > YAML_VALUES_MAX ? yaml_break(reader, event, yaml_too_many) : 0;
+}
+
+static int yaml_bound(struct yaml_reader *reader, const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_SEQUENCE_START_EVENT:
+	case YAML_MAPPING_START_EVENT:
+		if (++reader->nesting > YAML_NESTING_MAX)
+			return yaml_break(reader, event, yaml_too_deep);
+		return yaml_count(reader, event);
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		reader->nesting--;
+		return 0;
+	default:
+		return yaml_count(reader, event);
+	}
+}
+
 static int yaml_next(struct yaml_reader *reader, yaml_event_t *ret_event)
 {
 	yaml_parser_t *parser = &reader->parser;
 
 	if (yaml_parser_parse(parser, ret_event))
-		return 0;
+		return yaml_bound(reader, ret_event);
 	/* libyaml may leave a half-made event behind. */
 	memset(ret_event, 0, sizeof(*ret_event));
 	reader->broken = true;
@@ -60,20 +100,11 @@ static int yaml_next(struct yaml_reader *reader, yaml_event_t *ret_event)
 		parser->context ? parser->context : "");
 }
 
-static int yaml_refuse(struct yaml_reader *reader, const yaml_event_t *event, const char *reason)
+static int yaml_check_depth(
+	struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth)
 {
-	return err_set(reader->err, EINVAL, "line %zu: %s", event->start_mark.line + 1, reason);
+	return depth > JSON_DEPTH_MAX ? yaml_refuse(reader, event, yaml_too_deep) : 0;
 }
-
-static int yaml_count(struct yaml_reader *reader, const yaml_event_t *event, unsigned int depth)
-{
-	if (depth > JSON_DEPTH_MAX)
-		return yaml_refuse(reader, event, "more than 64 levels");
-	if (++reader->nodes > YAML_NODES_MAX)
-		return yaml_refuse(reader, event, "more than 1000000 values in one document");
-	return 0;
-}
-_Static_assert(JSON_DEPTH_MAX == 64 && YAML_NODES_MAX == 1000000, "as the texts say");
 
 /* A copy that counts; the caller's event is the alias. */
 static int yaml_copy(struct yaml_reader *reader, const yaml_event_t *event, json_t *node,
@@ -83,8 +114,10 @@ static int yaml_copy(struct yaml_reader *reader, const yaml_event_t *event, json
 	const char *key;
 	json_t *child, *child_copy;
 	size_t index;
-	int r = yaml_count(reader, event, depth);
+	int r = yaml_check_depth(reader, event, depth);
 
+	if (r == 0)
+		r = yaml_count(reader, event);
 	if (r < 0)
 		return r;
 	if (json_is_object(node)) {
@@ -302,7 +335,7 @@ static int yaml_read_node(struct yaml_reader *reader, const yaml_event_t *event,
 	json_t **ret_node)
 {
 	const yaml_char_t *anchor = NULL;
-	int r = yaml_count(reader, event, depth);
+	int r = yaml_check_depth(reader, event, depth);
 
 	if (r < 0)
 		return r;
@@ -349,7 +382,6 @@ static int yaml_read_document(struct yaml_reader *reader, struct yaml_document *
 	int r;
 
 	hash_clear(&reader->anchors, yaml_free_anchor);
-	reader->nodes = 0;
 	r = yaml_next(reader, &event);
 	if (r < 0)
 		return r;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/err.h"
+#include "base/json.h"
 
-#include <jansson.h>
 #include <stddef.h>
 
 /*
@@ -14,7 +13,7 @@
  */
 
 #define YAML_SIZE_MAX (64UL << 20) /* bytes of text */
-#define YAML_NODES_MAX 1000000 /* per document, aliases expanded */
+#define YAML_VALUES_MAX JSON_VALUES_MAX /* in one text, aliases expanded, keys and documents counted */
 
 struct yaml_document {
 	json_t *tree; /* owned; NULL where the document was refused */
@@ -29,8 +28,8 @@ struct yaml_documents {
 
 /*
  * All documents of a text; empty ones (nothing but comments) are left out, so none may be left.
- * What concerns one document (a key twice, depth, aliases without end) is in its `reason`;
- * what breaks the text (syntax, no UTF-8, NUL, size) returns -EINVAL with the line.
+ * What concerns one document (a key twice, depth, a tag) is in its `reason`; what breaks the text
+ * (syntax, no UTF-8, NUL, size, number of values) returns -EINVAL with the line.
  */
 int yaml_read(const char *text, size_t length, struct yaml_documents *ret_documents,
 	struct err *err);

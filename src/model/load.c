@@ -13,6 +13,7 @@
 struct place {
 	const char *source;
 	size_t document, line;
+	size_t before; /* how many refusals other sources have left */
 };
 
 static const char *tree_string(const json_t *tree, const char *key)
@@ -114,6 +115,12 @@ static json_t *tree_list_items(const json_t *tree, bool *ret_untyped)
 	return items;
 }
 
+/* A text of nothing but bad objects must not fill memory and log with what is wrong with them. */
+static bool load_is_full(const struct load_result *result, const struct place *place)
+{
+	return result->refusals.count - place->before >= LOAD_REFUSALS_MAX;
+}
+
 static void load_tree(struct load_result *result, const struct place *place, json_t *tree);
 
 static void load_list(struct load_result *result, const struct place *place, const json_t *tree,
@@ -125,6 +132,8 @@ static void load_list(struct load_result *result, const struct place *place, con
 	size_t index;
 
 	json_array_foreach(items, index, item) {
+		if (load_is_full(result, place))
+			return;
 		if (untyped && json_is_object(item) && !json_object_get(item, "kind")) {
 			json_object_set(item, "kind", item_kind);
 			json_object_set(item, "apiVersion", version);
@@ -144,16 +153,23 @@ static void load_tree(struct load_result *result, const struct place *place, jso
 		load_object(result, place, tree);
 }
 
+size_t objects_refuse(const char *source, const char *reason, struct load_result *result)
+{
+	const struct place place = {.source = source};
+
+	load_refuse(result, &place, NULL, reason);
+	return 1;
+}
+
 size_t objects_load(const char *text, size_t length, const char *source, struct load_result *result)
 {
 	_cleanup_(yaml_documents_clear) struct yaml_documents documents = {0};
-	struct place place = {.source = source};
-	size_t before = result->refusals.count;
+	struct place place = {.source = source, .before = result->refusals.count};
 	struct err err = {0};
 
 	if (yaml_read(text, length, &documents, &err) < 0)
 		load_refuse(result, &place, NULL, err.text);
-	for (size_t i = 0; i < documents.count; i++) {
+	for (size_t i = 0; i < documents.count && !load_is_full(result, &place); i++) {
 		place.document = i + 1;
 		place.line = documents.list[i].line;
 		if (documents.list[i].reason)
@@ -161,7 +177,9 @@ size_t objects_load(const char *text, size_t length, const char *source, struct 
 		else
 			load_tree(result, &place, documents.list[i].tree);
 	}
-	return result->refusals.count - before;
+	if (load_is_full(result, &place))
+		objects_refuse(source, "so many objects are refused that the rest is not read", result);
+	return result->refusals.count - place.before;
 }
 
 static void loaded_clear(struct loaded *loaded)

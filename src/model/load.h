@@ -39,12 +39,16 @@ struct load_result {
 	struct hash seen; /* "Kind ns/name" -> source; how duplicates across sources are found */
 };
 
+#define LOAD_REFUSALS_MAX 1000 /* of one text; what is behind them is not read */
+
 /*
  * Adds what a text holds to *result (all zero at first): YAML or JSON, one or more documents,
  * Lists expanded. A name seen before, in this or an earlier text, is refused: the first stays.
  * A text that breaks off or is malformed is refused as a whole. Returns how many refusals it added.
  */
 size_t objects_load(const char *text, size_t length, const char *source, struct load_result *result);
+/* The same for a text that cannot be had at all. */
+size_t objects_refuse(const char *source, const char *reason, struct load_result *result);
 void load_result_clear(struct load_result *result);
 /* "alpha.yaml, document 2: Service shop/web: spec.ports[0].port: ...". For free(). */
 char *refusal_text(const struct refusal *refusal);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
+#include "base/text.h"
 
 #include "check.h"
 
@@ -58,6 +59,25 @@ static void test_depth(void **state)
 		assert_int_equal(r == 0, depth == JSON_DEPTH_MAX);
 		if (r < 0)
 			assert_string_equal(err.text, "line 1: more than 64 levels");
+	}
+}
+
+static void test_number_of_values(void **state)
+{
+	for (size_t values = JSON_VALUES_MAX; values <= JSON_VALUES_MAX + 1; values++) {
+		_text_ struct text text = {0};
+		_json_ json_t *tree = NULL;
+		struct err err = {0};
+		int r;
+
+		text_append(&text, "[\",,,\""); /* the list is one, the string another */
+		for (size_t i = 2; i < values; i++)
+			text_append(&text, ",1");
+		text_append(&text, "]");
+		r = json_read(text.data, text.length, &tree, &err);
+		assert_int_equal(r == 0, values == JSON_VALUES_MAX);
+		if (r < 0)
+			assert_string_equal(err.text, "line 1: more than 1000000 values");
 	}
 }
 
@@ -161,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_number_of_values),
 		cmocka_unit_test(test_getters),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_write),

@@ -149,6 +149,32 @@ static void test_truncated_anywhere(void **state)
 	}
 }
 
+/* Of nothing but bad objects, in documents or in a list, only so many are named. */
+static void test_too_many_refusals(void **state)
+{
+	static const char *const forms[][3] = {
+		{"", POD("Bad") "---\n", ""},
+		{"apiVersion: v1\nkind: PodList\nitems:\n", "- metadata: {name: Bad}\n", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		_cleanup_(load_result_clear) struct load_result result = {0};
+		_text_ struct text text = {0};
+		_free_ char *last = NULL;
+
+		text_append(&text, forms[i][0]);
+		for (int j = 0; j < 3 * LOAD_REFUSALS_MAX; j++)
+			text_append(&text, forms[i][1]);
+		assert_int_equal(load(&result, "a.yaml", "kind: ["), 1);
+		assert_int_equal(load(&result, "b.yaml", text.data), LOAD_REFUSALS_MAX + 1);
+		last = refusal_text(&result.refusals.list[LOAD_REFUSALS_MAX + 1]);
+		assert_string_equal(last,
+			"b.yaml: so many objects are refused that the rest is not read");
+		assert_int_equal(load(&result, "c.yaml", POD("good")), 0);
+		assert_int_equal(result.objects.count, 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_across_sources),
 		cmocka_unit_test(test_where_it_stood),
 		cmocka_unit_test(test_truncated_anywhere),
+		cmocka_unit_test(test_too_many_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

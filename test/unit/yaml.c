@@ -205,7 +205,7 @@ static void test_limits(void **state)
 			"a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n",
 			i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
 	got = read_all(laughs.data, laughs.length);
-	assert_string_equal(got, "1:<line 7: more than 1000000 values in one document>");
+	assert_string_equal(got, "(line 7: more than 1000000 values)");
 
 	for (int i = 0; i < 100; i++)
 		text_append(&deep, "- ");
@@ -218,6 +218,53 @@ static void test_limits(void **state)
 		text_printf(&folded, "a%d: &a%d [*a%d]\n", i, i, i - 1);
 	got_folded = read_all(folded.data, folded.length);
 	assert_string_equal(got_folded, "1:<line 63: more than 64 levels>");
+}
+
+static void repeat(struct text *text, const char *part, unsigned int times)
+{
+	for (unsigned int i = 0; i < times; i++)
+		text_append(text, part);
+}
+
+/* What is far too deep ends the reader: libyaml takes as long for each event as it is deep. */
+static void test_far_too_deep(void **state)
+{
+	static const struct {
+		const char *open, *close;
+	} cases[] = {{"[", "]"}, {"{a: ", "}"}, {"- ", ""}, {"? ", ""}, {"!!str [", "]"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_text_ struct text text = {0};
+		_free_ char *got = NULL;
+
+		text_append(&text, "a: 1\n---\n");
+		repeat(&text, cases[i].open, 20000);
+		repeat(&text, cases[i].close, 20000);
+		got = read_all(text.data, text.length);
+		check_case(cases[i].open, got, "(line 3: more than 64 levels)");
+	}
+}
+
+/* In one document or in many, read or skipped: a million values and no more. */
+static void test_far_too_many(void **state)
+{
+	static const struct {
+		const char *head, *part, *tail, *wanted;
+	} cases[] = {
+		{"a: [!x y, ", "b,", "]\n", "(line 1: more than 1000000 values)"},
+		{"", "--- {}\n", "", "(line 333334: more than 1000000 values)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_text_ struct text text = {0};
+		_free_ char *got = NULL;
+
+		text_append(&text, cases[i].head);
+		repeat(&text, cases[i].part, 1000001);
+		text_append(&text, cases[i].tail);
+		got = read_all(text.data, text.length);
+		check_case(cases[i].head, got, cases[i].wanted);
+	}
 }
 
 static void test_one(void **state)
@@ -248,6 +295,8 @@ int main(void)
 		cmocka_unit_test(test_scalars),
 		cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_far_too_deep),
+		cmocka_unit_test(test_far_too_many),
 		cmocka_unit_test(test_one),
 	};
 
