@@ -7,6 +7,7 @@ enum node_flag {
 	NODE_OWN = 1 << 0, /* this node */
 	NODE_UNDERLAY = 1 << 1, /* tunnelled packets may come from this address */
 	NODE_ROUTER = 1 << 2, /* the address that a node keeps of its pod range */
+	NODE_PORTS = 1 << 3, /* node ports are on this address */
 };
 
 enum node_route {

@@ -46,15 +46,20 @@ struct service_list {
 };
 _Static_assert(sizeof(struct service_list) == 16, "no padding");
 
+enum service_flag {
+	SERVICE_HOST_PORT = 1 << 0, /* a pod's: on every address of this node, not only where the
+				       row of pw_node says NODE_PORTS */
+};
+
 struct service_row {
 	struct service_list inside; /* for pods and processes of this node */
 	struct service_list outside; /* for what comes over the wire */
 	struct service_list here; /* for what another node has handed over: this node's own */
 	__u64 port; /* names the Service's port, the same at all its frontends */
 	__u64 serving; /* in pw_member: backends that a UDP flow may stay with; 0: not UDP */
-	__u64 sources; /* in pw_source: who may come from outside; 0: everybody */
+	__u64 sources; /* in pw_source: who may come, pods of this node too; 0: everybody */
 	__u32 affinity_seconds; /* 0: none */
-	__u32 pad;
+	__u32 flags; /* enum service_flag */
 };
 _Static_assert(sizeof(struct service_row) == 80, "no padding");
 

@@ -30,6 +30,7 @@ struct facts {
 	struct wire wire[FACTS_WIRES];
 	unsigned int wire_count;
 	uint64_t netns_cookie; /* of the node's network namespace; 0: unknown */
+	struct addrs local; /* on this node's devices, whatever for; owned by who fills them */
 };
 
 /* An object that cannot be put into rows, or contradicts another one; only it is left out. */

@@ -90,6 +90,8 @@ static void print_way(struct text *text, const struct node_row *row)
 		text_append(text, " underlay");
 	if (row->flags & NODE_ROUTER)
 		text_append(text, " router");
+	if (row->flags & NODE_PORTS)
+		text_append(text, " ports");
 }
 
 static void print_node(struct text *text, const void *key, const void *value)
@@ -218,6 +220,14 @@ static void print_source(struct text *text, const void *key, const void *value)
 	print_prefix(text, &addr, source->length - 64);
 }
 
+static const char *print_protocol(__u8 number)
+{
+	for (enum protocol protocol = 0; protocol < PROTOCOL_MAX; protocol++)
+		if (protocol_number(protocol) == number)
+			return protocol_name(protocol);
+	return "any";
+}
+
 static void print_list(struct text *text, const char *name, const struct service_list *list)
 {
 	text_printf(text, " %s", name);
@@ -240,7 +250,7 @@ static void print_service(struct text *text, const void *key, const void *value)
 	_Static_assert(ARRAY_SIZE(scopes) == SERVICE_SCOPE_MAX, "a name for each scope");
 	text_append(text, service->scope < SERVICE_SCOPE_MAX ? scopes[service->scope] : "?");
 	print_port(text, &service->addr, service->port);
-	text_printf(text, " protocol %u", service->protocol);
+	text_printf(text, " %s", print_protocol(service->protocol));
 	print_list(text, "inside", &row->inside);
 	print_list(text, "outside", &row->outside);
 	print_list(text, "here", &row->here);
@@ -248,6 +258,8 @@ static void print_service(struct text *text, const void *key, const void *value)
 	print_set(text, "sources", row->sources);
 	if (row->affinity_seconds)
 		text_printf(text, " affinity %us", row->affinity_seconds);
+	if (row->flags & SERVICE_HOST_PORT)
+		text_append(text, " host-port");
 }
 
 static void print_netns(struct text *text, const void *key, const void *value)

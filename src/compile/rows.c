@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compile/rows.h"
 
+#include "base/digest.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -40,6 +41,16 @@ void rows_add(struct rows *rows, enum table table, const void *key, const void *
 	row->value = (char *)row->key + value_offset;
 	memcpy(row->key, key, info->key_size);
 	memcpy(row->value, value, info->value_size);
+}
+
+uint64_t row_digest(enum table table, const void *key, const void *value)
+{
+	struct digest digest;
+
+	digest_start(&digest, (uint64_t)table, 0);
+	digest_add(&digest, key, table_infos[table].key_size);
+	digest_add(&digest, value, table_infos[table].value_size);
+	return digest_end(&digest);
 }
 
 static int row_compare(const void *left, const void *right)

@@ -10,6 +10,7 @@
 #include "net/prefix.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * What compile makes: rows of tables, sorted by table and key. Some tables are maps that the
@@ -92,6 +93,9 @@ struct rows {
 	size_t count;
 	size_t capacity;
 };
+
+/* A name for the row with its content, never 0 but by chance. */
+uint64_t row_digest(enum table table, const void *key, const void *value);
 
 /* Copies key and value. Appended rows are sorted by rows_sort before rows are compared. */
 void rows_add(struct rows *rows, enum table table, const void *key, const void *value);

@@ -17,6 +17,7 @@ enum field_type {
 	FIELD_STRING, /* char * */
 	FIELD_BOOL, /* bool */
 	FIELD_PRESENT, /* bool: something is there (a time of which only that matters) */
+	FIELD_TIME, /* uint64_t, seconds since 1970 */
 	FIELD_NUMBER, /* uint32_t, minimum to maximum */
 	FIELD_PORT, /* uint16_t, 1 to 65535 */
 	FIELD_PORT_REF, /* struct port_ref */

@@ -4,7 +4,9 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* How each type of value is read, freed and compared. Text becomes what it means here, once. */
 
@@ -81,6 +83,40 @@ static int present_read(
 static bool bool_equal(const struct field *field, const void *a, const void *b)
 {
 	return *(const bool *)a == *(const bool *)b;
+}
+
+/* RFC 3339, as the API server writes it. Parts of a second and other zones than UTC are read too. */
+static int time_read(
+	const struct field *field, const struct json_at *at, void *value, struct err *err)
+{
+	const char *text = json_is_string(at->value) ? string_at(at) : "", *rest = text;
+	char shown[JSON_SHOW_SIZE], sign = '+';
+	unsigned int hours = 0, minutes = 0;
+	struct tm tm = {0};
+	int length = 0;
+	time_t time;
+
+	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (rest && *rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (rest && strcmp(rest, "Z") == 0)
+		rest++;
+	else if (rest && sscanf(rest, "%c%2u:%2u%n", &sign, &hours, &minutes, &length) == 3 &&
+		 (sign == '+' || sign == '-'))
+		rest += length;
+	else
+		rest = NULL;
+	if (!rest || *rest)
+		return json_error(at, err, "%s is no time; use one such as 2026-01-31T12:00:00Z",
+			json_show(at->value, shown));
+	time = timegm(&tm) - (sign == '-' ? -60 : 60) * (time_t)(60 * hours + minutes);
+	*(uint64_t *)value = time > 0 ? (uint64_t)time : 0;
+	return 0;
+}
+
+static bool time_equal(const struct field *field, const void *a, const void *b)
+{
+	return *(const uint64_t *)a == *(const uint64_t *)b;
 }
 
 static int number_read(
@@ -321,6 +357,7 @@ const struct field_operations field_scalar_operations[FIELD_TYPE_MAX] = {
 	[FIELD_STRING] = {sizeof(char *), string_read, string_clear, string_equal},
 	[FIELD_BOOL] = {sizeof(bool), bool_read, NULL, bool_equal},
 	[FIELD_PRESENT] = {sizeof(bool), present_read, NULL, bool_equal},
+	[FIELD_TIME] = {sizeof(uint64_t), time_read, NULL, time_equal},
 	[FIELD_NUMBER] = {sizeof(uint32_t), number_read, NULL, number_equal},
 	[FIELD_PORT] = {sizeof(uint16_t), port_read, NULL, port_equal},
 	[FIELD_PORT_REF] = {sizeof(struct port_ref), port_ref_read, port_ref_clear, port_ref_equal},

@@ -31,6 +31,7 @@ static const struct field meta_fields[] = {
 	FIELD(object, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),
 	FIELD(object, namespace, "namespace", 3, FIELD_STRING, .rule = &label_rule),
 	FIELD(object, uid, "uid", 5, FIELD_STRING),
+	FIELD(object, created, "creationTimestamp", 8, FIELD_TIME),
 	FIELD(object, deleting, "deletionTimestamp", 9, FIELD_PRESENT),
 	FIELD(object, labels, "labels", 11, FIELD_MAP, .rule = &label_value_rule),
 	FIELD(object, annotations, "annotations", 12, FIELD_MAP),
@@ -213,6 +214,8 @@ const char *addr_special(const struct addr *addr)
 		return "is a link-local address";
 	if (addr_is_multicast(addr))
 		return "is a multicast address";
+	if (addr_is_broadcast(addr))
+		return "is the broadcast address";
 	return NULL;
 }
 

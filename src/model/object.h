@@ -76,6 +76,7 @@ struct object {
 	char *uid; /* NULL in most files */
 	struct labels labels, annotations;
 	bool deleting; /* deletionTimestamp is set */
+	uint64_t created; /* creationTimestamp, seconds since 1970; 0: not given */
 };
 
 /*

@@ -49,6 +49,8 @@ static const struct setting settings_table[] = {
 		"Service ranges, the primary family first"},
 	{"nonMasqueradeCIDRs", SETTING_RANGES, AT(no_masquerade), 0, 0, "[]", "ranges", false,
 		"outside ranges that see the pods' own addresses"},
+	{"externalCIDRs", SETTING_RANGES, AT(external_ranges), 0, 0, "[]", "ranges", false,
+		"addresses that Services may name in externalIPs; what is outside is refused"},
 	{"masquerade", SETTING_BOOL, AT(masquerade), 0, 0, "true", "", false,
 		"give what pods open to the outside the node's address"},
 	{"masqueradePorts", SETTING_PORTS, AT(masquerade_first), 0, 0, "32768-65535", "ports", false,

@@ -29,6 +29,7 @@ struct settings {
 	struct settings_ranges pod_ranges; /* of the whole cluster */
 	struct settings_ranges service_ranges; /* in order: the first one's family is primary */
 	struct settings_ranges no_masquerade;
+	struct settings_ranges external_ranges; /* addresses that Services may name as external */
 	bool masquerade;
 	unsigned int masquerade_first; /* ports that masqueraded flows are given */
 	unsigned int masquerade_last;

@@ -8,6 +8,69 @@ static char *store_key(const char *namespace, const char *name)
 	return namespace ? mem_format("%s/%s", namespace, name) : mem_string(name);
 }
 
+struct store_slices {
+	const struct endpoint_slice **list;
+	size_t count, capacity;
+};
+
+static char *slice_service_key(const struct endpoint_slice *slice)
+{
+	const char *service = endpoint_slice_service(slice);
+
+	return service ? mem_format("%s/%s", slice->object.namespace, service) : NULL;
+}
+
+static void store_index(struct store *store, const struct object *object)
+{
+	const struct endpoint_slice *slice = object_endpoint_slice_const(object);
+	_free_ char *key = slice ? slice_service_key(slice) : NULL;
+	struct store_slices *slices;
+
+	if (!key)
+		return;
+	slices = hash_get(&store->slices, key);
+	if (!slices) {
+		slices = mem_new(1, sizeof(*slices));
+		hash_put(&store->slices, key, slices);
+	}
+	slices->list = mem_grow(
+		slices->list, &slices->capacity, slices->count + 1, sizeof(*slices->list));
+	slices->list[slices->count++] = slice;
+}
+
+static void store_free_slices(void *value)
+{
+	struct store_slices *slices = value;
+
+	free(slices->list);
+	free(slices);
+}
+
+static void store_forget(struct store *store, const struct object *object)
+{
+	const struct endpoint_slice *slice = object ? object_endpoint_slice_const(object) : NULL;
+	_free_ char *key = slice ? slice_service_key(slice) : NULL;
+	struct store_slices *slices = key ? hash_get(&store->slices, key) : NULL;
+
+	for (size_t i = 0; slices && i < slices->count; i++)
+		if (slices->list[i] == slice) {
+			slices->list[i] = slices->list[--slices->count];
+			break;
+		}
+	if (slices && slices->count == 0)
+		store_free_slices(hash_remove(&store->slices, key));
+}
+
+size_t store_slices(const struct store *store, const char *namespace, const char *service,
+	const struct endpoint_slice *const **ret_slices)
+{
+	_free_ char *key = store_key(namespace, service);
+	const struct store_slices *slices = hash_get(&store->slices, key);
+
+	*ret_slices = slices ? slices->list : NULL;
+	return slices ? slices->count : 0;
+}
+
 enum store_change store_put(struct store *store, struct object **object, struct object **ret_old)
 {
 	struct object *new = TAKE_PTR(*object), *old;
@@ -20,6 +83,8 @@ enum store_change store_put(struct store *store, struct object **object, struct 
 		return STORE_UNCHANGED;
 	}
 	hash_put(objects, key, new);
+	store_forget(store, old);
+	store_index(store, new);
 	if (!old) {
 		store->sorted[new->kind] = false;
 		return STORE_ADDED;
@@ -35,8 +100,10 @@ struct object *store_remove(
 	struct store *store, enum kind kind, const char *namespace, const char *name)
 {
 	_free_ char *key = store_key(namespace, name);
+	struct object *removed = hash_remove(&store->objects[kind], key);
 
-	return hash_remove(&store->objects[kind], key);
+	store_forget(store, removed);
+	return removed;
 }
 
 const struct object *store_get(
@@ -44,6 +111,11 @@ const struct object *store_get(
 {
 	_free_ char *key = store_key(namespace, name);
 
+	return store_find(store, kind, key);
+}
+
+const struct object *store_find(const struct store *store, enum kind kind, const char *key)
+{
 	return hash_get(&store->objects[kind], key);
 }
 
@@ -76,4 +148,5 @@ void store_clear(struct store *store)
 {
 	for (enum kind kind = 0; kind < KIND_MAX; kind++)
 		hash_clear(&store->objects[kind], store_free_object);
+	hash_clear(&store->slices, store_free_slices);
 }

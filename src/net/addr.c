@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <string.h>
 
 /*
@@ -166,6 +167,11 @@ bool addr_is_link_local(const struct addr *addr)
 bool addr_is_multicast(const struct addr *addr)
 {
 	return addr_is_v4(addr) ? (addr->bytes[12] & 0xf0) == 0xe0 : addr->bytes[0] == 0xff;
+}
+
+bool addr_is_broadcast(const struct addr *addr)
+{
+	return addr_is_v4(addr) && addr->words[3] == UINT32_MAX;
 }
 
 int addr_compare(const struct addr *a, const struct addr *b)

@@ -27,6 +27,7 @@ bool addr_is_unspecified(const struct addr *addr); /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *addr);
 bool addr_is_link_local(const struct addr *addr);
 bool addr_is_multicast(const struct addr *addr);
+bool addr_is_broadcast(const struct addr *addr); /* 255.255.255.255 */
 
 /* <0, 0, >0 by bytes, so IPv4 sorts before IPv6 beyond ::ffff:0:0/96. */
 int addr_compare(const struct addr *a, const struct addr *b);

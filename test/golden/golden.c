@@ -9,6 +9,7 @@
 #include "compile/node.h"
 #include "compile/pod.h"
 #include "compile/print.h"
+#include "compile/services.h"
 #include "model/load.h"
 
 #include <dirent.h>
@@ -29,6 +30,9 @@ static int file_read(const char *path, struct text *text)
 	return 0;
 }
 
+/* Cluster addresses that a DNS cache of the node itself answers at. */
+static struct addr golden_local[2];
+
 static struct facts golden_facts(void)
 {
 	struct facts facts = {.tunnel_ifindex = 9, .pod_mtu = 1450, .wire_count = 1, .netns_cookie = 4711};
@@ -37,6 +41,9 @@ static struct facts golden_facts(void)
 	prefix_parse("10.89.1.0/24", &facts.wire[0].subnet[0], NULL);
 	prefix_parse("fd89:0:0:1::/64", &facts.wire[0].subnet[1], NULL);
 	facts.wire[0].subnet_count = 2;
+	addr_parse("10.96.0.99", &golden_local[0]);
+	addr_parse("fd96::99", &golden_local[1]);
+	facts.local = (struct addrs){golden_local, ARRAY_SIZE(golden_local)};
 	return facts;
 }
 
@@ -53,14 +60,19 @@ static void golden_compile(struct store *store, const struct settings *settings,
 {
 	struct facts facts = golden_facts();
 	struct problems problems = {0};
+	struct services services = {0};
+	struct services_input input = {.store = store, .settings = settings, .facts = &facts};
 	struct rows rows = {0};
 
 	compile_nodes(store, settings, &facts, &rows, &problems);
+	services_compile(&services, &input, &rows);
+	services_problems(&services, &problems);
 	rows_sort(&rows);
 	rows_print(&rows, out);
 	for (size_t i = 0; i < problems.count; i++)
 		text_printf(out, "%s %s: %s\n", problems.item[i].refused ? "closed" : "warning",
 			problems.item[i].object, problems.item[i].text);
+	services_clear(&services);
 	rows_clear(&rows);
 	problems_clear(&problems);
 }

@@ -83,7 +83,7 @@ static void test_round_trip(void **state)
 	}
 }
 
-enum { UNSPECIFIED = 1, LOOPBACK = 2, LINK_LOCAL = 4, MULTICAST = 8 };
+enum { UNSPECIFIED = 1, LOOPBACK = 2, LINK_LOCAL = 4, MULTICAST = 8, BROADCAST = 16 };
 
 static const struct {
 	const char *text;
@@ -109,6 +109,8 @@ static const struct {
 	{"fec0::1", FAMILY_IPV6, 0},
 	{"ff02::1", FAMILY_IPV6, MULTICAST},
 	{"fd00::1", FAMILY_IPV6, 0},
+	{"255.255.255.255", FAMILY_IPV4, BROADCAST},
+	{"255.255.255.254", FAMILY_IPV4, 0},
 };
 
 static void test_kinds(void **state)
@@ -121,7 +123,8 @@ static void test_kinds(void **state)
 		properties = addr_is_unspecified(&addr) * UNSPECIFIED +
 			     addr_is_loopback(&addr) * LOOPBACK +
 			     addr_is_link_local(&addr) * LINK_LOCAL +
-			     addr_is_multicast(&addr) * MULTICAST;
+			     addr_is_multicast(&addr) * MULTICAST +
+			     addr_is_broadcast(&addr) * BROADCAST;
 		assert_int_equal(addr_family(&addr), kind_cases[i].family);
 		assert_int_equal(properties, kind_cases[i].properties);
 	}

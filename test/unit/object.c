@@ -139,6 +139,42 @@ static void test_labels(void **state)
 	assert_false(labels_equal(&none->labels, &a->labels));
 }
 
+/* creationTimestamp, as seconds since 1970; what is no time is named. */
+static void test_times(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t seconds; /* 0: refused */
+	} rows[] = {
+		{"2026-01-31T12:00:00Z", 1769860800},
+		{"2026-01-31T12:00:00.123456Z", 1769860800},
+		{"2026-01-31T14:30:00+02:30", 1769860800},
+		{"2026-01-31T11:00:00-01:00", 1769860800},
+		{"2026-01-31", 0},
+		{"2026-01-31T12:00:00", 0},
+		{"2026-01-31T12:00:00Zulu", 0},
+		{"2026-01-31T12:00:00 01:00", 0},
+		{"2026-13-31T12:00:00Z", 0},
+		{"yesterday", 0},
+		{"7", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *yaml = mem_format("apiVersion: v1\nkind: Namespace\n"
+					       "metadata: {name: a, creationTimestamp: \"%s\"}\n",
+			rows[i].text);
+		_cleanup_(object_free) struct object *object = NULL;
+		struct err err = {0};
+		int r = object_read(yaml, &object, &err);
+
+		assert_int_equal(r, rows[i].seconds ? 0 : -EINVAL);
+		if (r < 0)
+			assert_non_null(strstr(err.text, "metadata.creationTimestamp"));
+		else
+			assert_int_equal(object->created, rows[i].seconds);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

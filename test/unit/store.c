@@ -79,12 +79,46 @@ static void test_kinds_are_apart(void **state)
 	assert_null(store_get(&store, KIND_POD, NULL, "a"));
 }
 
+static struct object *slice(const char *name, const char *service)
+{
+	_free_ char *text = mem_format("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+				       "metadata: {name: %s, labels: {kubernetes.io/service-name: %s}}\n"
+				       "addressType: IPv4\n",
+		name, service);
+
+	return object_of(text);
+}
+
+/* Slices are found by their Service, wherever a change of their label takes them. */
+static void test_slices(void **state)
+{
+	_cleanup_(store_clear) struct store store = {0};
+	struct object *first = slice("a", "web"), *second = slice("b", "web");
+	struct object *moved = slice("a", "log"), *gone;
+	const struct endpoint_slice *const *list;
+
+	assert_int_equal(store_slices(&store, "default", "web", &list), 0);
+	store_put(&store, &first, NULL);
+	store_put(&store, &second, NULL);
+	assert_int_equal(store_slices(&store, "default", "web", &list), 2);
+	assert_int_equal(store_slices(&store, "other", "web", &list), 0);
+	store_put(&store, &moved, NULL);
+	assert_int_equal(store_slices(&store, "default", "web", &list), 1);
+	assert_string_equal(list[0]->object.name, "b");
+	assert_int_equal(store_slices(&store, "default", "log", &list), 1);
+	assert_string_equal(list[0]->object.name, "a");
+	gone = store_remove(&store, KIND_ENDPOINT_SLICE, "default", "b");
+	object_free(&gone);
+	assert_int_equal(store_slices(&store, "default", "web", &list), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put),
 		cmocka_unit_test(test_remove_and_order),
 		cmocka_unit_test(test_kinds_are_apart),
+		cmocka_unit_test(test_slices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
