@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import labs  # noqa: E402
 
+PROFILES = ["clean", "hostile"]
 MANIFESTS = os.path.join(labs.HERE, "manifests")
 
 
@@ -18,6 +19,15 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: runs with ./run test --all only")
+    config.addinivalue_line("markers", "one_profile(reason): does not run for each kind of nodes")
+
+
+def pytest_generate_tests(metafunc):
+    """Each test with a lab runs on clean nodes and on hostile ones, but for those that say why not."""
+    if "profile" in metafunc.fixturenames:
+        alone = metafunc.definition.get_closest_marker("one_profile")
+        metafunc.parametrize("profile", PROFILES[:1] if alone else PROFILES, indirect=True,
+                             scope="module")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -40,20 +50,25 @@ def error_lines(lab):
 
 
 @pytest.fixture(scope="module")
-def make_lab(request):
-    """make_lab(*flags, manifests=..., name=...): a lab that is up. `expected` holds patterns of
-    error lines that the module provokes."""
+def profile(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def make_lab(request, profile):
+    """make_lab(*flags, manifests=..., name=...): a lab that is up, of the profile that it is the
+    turn of. `expected` holds patterns of error lines that the module provokes."""
     module = request.module.__name__.replace("test_", "").replace("_", "-")
     before = labs.links()
     made = []
 
     def make(*flags, manifests=("cluster.yaml",), name="", up=True):
-        lab = labs.Lab(f"t-{module}{name}-{os.getpid()}")
+        lab = labs.Lab(f"t-{module}{name}-{profile}-{os.getpid()}")
         lab.expected = []
         made.append(lab)
         if up:
             files = [f for m in manifests for f in ("-f", os.path.join(MANIFESTS, m))]
-            lab.up(*flags, *files)
+            lab.up(*([] if "--profile" in flags else ["--profile", profile]), *flags, *files)
         return lab
 
     yield make

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.skipif(bool(containerd.missing()), reason=containerd.mi
 PORT, LAB_PORT, MANY = 8080, 80, 20
 
 
-@pytest.fixture(scope="module", params=["clean", "hostile"])
-def runtime(request, make_lab, tmp_path_factory):
-    lab = make_lab("-n", "2", "--profile", request.param, name="-" + request.param)
+@pytest.fixture(scope="module")
+def runtime(make_lab, tmp_path_factory):
+    lab = make_lab("-n", "2")
     made = containerd.Containerd(lab, lab.nodes()[0], tmp_path_factory.mktemp("containerd"))
     try:
         made.up()

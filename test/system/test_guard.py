@@ -251,9 +251,9 @@ def stable_state(scene):
 Campaign = collections.namedtuple("Campaign", "scene cases sent seen heard drops before after")
 
 
-@pytest.fixture(scope="module", params=["clean", "hostile"])
-def scene(request, make_lab):
-    return Scene(make_lab("-n", "2", "--profile", request.param, name="-" + request.param))
+@pytest.fixture(scope="module")
+def scene(make_lab):
+    return Scene(make_lab("-n", "2"))
 
 
 @pytest.fixture(scope="module")

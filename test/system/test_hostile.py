@@ -8,6 +8,8 @@ import signal
 import pytest
 from labs import is_ipv6, run, wait_for
 
+pytestmark = pytest.mark.one_profile("it is about hostile nodes")
+
 SECONDS = 10  # within which everything is repaired
 HOST_PORT, OUTSIDE_PORT = 8080, 9200
 CHAINS = {("inet", "firewall", "input"): 1, ("inet", "firewall", "forward"): 2,

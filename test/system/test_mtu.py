@@ -9,6 +9,7 @@ import contextlib
 import os
 import subprocess
 
+import labs
 import pytest
 from labs import HERE, PYTHON, is_ipv6, run, wait_for
 
@@ -52,8 +53,10 @@ class Far:
 
 
 @pytest.fixture(scope="module", params=["vxlan", "direct"])
-def scene(request, make_lab):
+def scene(request, profile, make_lab):
     """(lab, far host, a pod and its addresses); all routes are there."""
+    if profile == "hostile" and request.param == "direct":
+        pytest.skip(labs.NO_DIRECT)
     lab = make_lab("-n", "2", "--route", request.param, name="-" + request.param)
     far = Far(lab)
     with contextlib.closing(far):
@@ -117,6 +120,7 @@ def test_masqueraded(scene, version):
     assert known_mtu(lab, key, target)
 
 
+@pytest.mark.one_profile(labs.NO_DIRECT)
 @pytest.mark.parametrize("version", [4, 6])
 def test_direct(scene, version):
     """The same where the far host has opened the flow, and nothing is translated."""

@@ -10,13 +10,11 @@ from test_agent import check_traffic, traffic
 NODE = "apiVersion: v1\nkind: Node\nmetadata: {name: %s}\n"
 
 
-@pytest.fixture(scope="module", params=["vxlan-clean", "direct-clean", "vxlan-hostile",
-                                        "direct-hostile"])
-def lab(request, make_lab):
-    route, profile = request.param.split("-")
-    if request.param == "direct-hostile":
+@pytest.fixture(scope="module", params=["vxlan", "direct"])
+def lab(request, profile, make_lab):
+    if profile == "hostile" and request.param == "direct":
         pytest.skip(labs.NO_DIRECT)
-    return make_lab("-n", "2", "--route", route, "--profile", profile, name="-" + request.param)
+    return make_lab("-n", "2", "--route", request.param, name="-" + request.param)
 
 
 def pods_of(lab, node):

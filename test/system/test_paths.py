@@ -8,6 +8,8 @@ import labs
 import pytest
 from labs import HERE, PYTHON, is_ipv6
 
+pytestmark = pytest.mark.one_profile("its variants name theirs")
+
 VARIANTS = {
     "dual-vxlan": ["-n", "3", "--family", "dual", "--route", "vxlan"],
     "dual-direct": ["-n", "3", "--family", "dual", "--route", "direct"],

@@ -11,9 +11,9 @@ from labs import PLUGIN, is_ipv6, run, wait_for
 CNITOOL = os.environ.get("PODWIRE_CNITOOL")
 
 
-@pytest.fixture(scope="module", params=["clean", "hostile"])
-def lab(request, make_lab):
-    return make_lab("-n", "2", "--profile", request.param, name="-" + request.param)
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    return make_lab("-n", "2")
 
 
 @pytest.fixture(scope="module")

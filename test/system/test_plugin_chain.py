@@ -24,7 +24,9 @@ BRIDGE = {"type": "bridge", "bridge": "t-chain0", "isDefaultGateway": True,
 
 @pytest.fixture(scope="module")
 def lab(make_lab):
-    return make_lab("-n", "2", "--family", "dual")
+    lab = make_lab("-n", "2")
+    with lab.left_alone():  # CHECK would tell what somebody has just altered
+        yield lab
 
 
 @pytest.fixture(scope="module")

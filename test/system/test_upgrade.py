@@ -12,6 +12,8 @@ from labs import PODWIRE, run, wait_for
 from test_agent import agent_arguments, check_traffic, start_agent, traffic
 from test_paths import same_family
 
+pytestmark = pytest.mark.one_profile("its variants name theirs")
+
 PORT = 9100
 POD = """apiVersion: v1
 kind: Pod
