@@ -199,10 +199,9 @@ class Scene:
         return reports
 
 
-@pytest.fixture(scope="module", params=["clean", "hostile"])
-def scene(request, make_lab):
-    return Scene(make_lab("-n", "2", "--family", "dual", "--profile", request.param,
-                          name="-" + request.param))
+@pytest.fixture(scope="module")
+def scene(make_lab):
+    return Scene(make_lab("-n", "2"))
 
 
 @pytest.fixture(scope="module")
