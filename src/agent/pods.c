@@ -416,7 +416,10 @@ static int pods_check_add(struct agent *agent, const struct cni_request *request
 		return pods_fail(error, CNI_INVALID_ENVIRONMENT,
 			err_set(&error->reason, EINVAL,
 				"CNI_NETNS: the plugin passed no namespace; use its path"));
-	if (attachments_find(&agent->attachments, request->container, request->ifname))
+	/* A DEL that the plugin did alone is known when the links are compared. */
+	if (attachments_find(&agent->attachments, request->container, request->ifname) &&
+		(!pods_compare_links(agent) ||
+			attachments_find(&agent->attachments, request->container, request->ifname)))
 		return pods_fail(error, CNI_ATTACHED_ALREADY,
 			err_set(&error->reason, EEXIST,
 				"container %s has an interface %s already; DEL it first",

@@ -57,7 +57,9 @@ static void table_remove_row(int table, const struct addr *addr, unsigned int if
 	attributes.map_fd = (unsigned int)table;
 	attributes.key = (uintptr_t)addr;
 	attributes.value = (uintptr_t)&row;
-	if (bpf(BPF_MAP_LOOKUP_ELEM, &attributes) < 0 || row.ifindex != ifindex)
+	if (bpf(BPF_MAP_LOOKUP_ELEM, &attributes) < 0 && errno != ENOENT)
+		cni_fail(CNI_IO, "reading the pod table: %s", strerror(errno));
+	if (row.ifindex != ifindex)
 		return;
 	attributes.value = 0;
 	if (bpf(BPF_MAP_DELETE_ELEM, &attributes) < 0 && errno != ENOENT)
@@ -73,8 +75,9 @@ static bool table_has_our_form(int table)
 	attributes.info.bpf_fd = (unsigned int)table;
 	attributes.info.info_len = sizeof(info);
 	attributes.info.info = (uintptr_t)&info;
-	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) == 0 &&
-	       info.key_size == sizeof(struct addr) && info.value_size == sizeof(struct pod_row);
+	if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) < 0)
+		cni_fail(CNI_IO, "asking for the form of the pod table: %s", strerror(errno));
+	return info.key_size == sizeof(struct addr) && info.value_size == sizeof(struct pod_row);
 }
 
 static void table_remove(const char *path, const struct attachment *attachment)
@@ -108,12 +111,14 @@ static void tables_remove(const char *run_directory, const struct attachment *at
 		return;
 	if (!layouts)
 		cni_fail(CNI_IO, "%s: %s", path, strerror(errno));
-	while ((entry = readdir(layouts))) {
+	while ((errno = 0, entry = readdir(layouts))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/bpf/%s/pw_pod", run_directory, entry->d_name);
 		table_remove(path, attachment);
 	}
+	if (errno)
+		cni_fail(CNI_IO, "reading %s/bpf: %s", run_directory, strerror(errno));
 	closedir(layouts);
 }
 

@@ -18,16 +18,21 @@ class Runtime:
     def __init__(self, lab, node):
         self.lab, self.node = lab, node
 
-    def call(self, command, container="c1", netns="", ifname="eth0", stdin=None, args="", **env):
+    def call(self, *arguments, **options):
         """(exit code, what the plugin printed: JSON or None)"""
+        done = self.plugin(*arguments, **options)
+        return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None
+
+    def plugin(self, command, container="c1", netns="", ifname="eth0", stdin=None, args="",
+               prefix=(), **env):
+        """The finished process; `prefix` is a command that runs it."""
         variables = {"CNI_COMMAND": command, "CNI_CONTAINERID": container, "CNI_NETNS": netns,
                      "CNI_IFNAME": ifname, "CNI_ARGS": args, "CNI_PATH": os.path.dirname(PLUGIN),
                      "PODWIRE_RUN_DIR": self.lab.run_directory(self.node), **env}
         text = json.dumps(config() if stdin is None else stdin) if not isinstance(stdin, str) \
             else stdin
-        done = run("env", "-i", *(f"{key}={value}" for key, value in variables.items()
-                                  if value is not None), PLUGIN, input=text, check=False)
-        return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None
+        return run("env", "-i", *(f"{key}={value}" for key, value in variables.items()
+                                  if value is not None), *prefix, PLUGIN, input=text, check=False)
 
     def add(self, container, netns, **options):
         code, result = self.call("ADD", container, netns, **options)
