@@ -304,7 +304,7 @@ def test_start_refused(runtime, netns, other, trace):
         start_under(runtime, (STRACE, "-f", "-qqq", "-o", trace, *command))
         calls = calls_of(trace, loaded=False)
         assert ("bpf", 99) in calls
-        for number, call in enumerate(calls if ALL else calls[::60]):
+        for number, call in enumerate(calls if ALL else calls[::90]):
             start_under(runtime, (*strace(trace, f"error={ERRORS[number % 7]}", call), *command))
             assert was_injected(trace), call
             assert os.path.exists(f"{runtime.lab.run_directory(runtime.node)}/attachments/c1:eth0")
@@ -320,6 +320,7 @@ def test_init_refused(runtime, netns, other, trace):
     at = arguments.index("--settings")
     command = [PODWIRE, "init", "--settings", arguments[at + 1], "--run-dir",
                runtime.lab.run_directory(runtime.node)]
+    run(*on_node(runtime, *command))
     run(*on_node(runtime, STRACE, "-f", "-qqq", "-o", trace, *command))
     calls = calls_of(trace, loaded=False)
     assert len(calls) > 50
