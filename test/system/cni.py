@@ -24,7 +24,7 @@ class Runtime:
         return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None
 
     def plugin(self, command, container="c1", netns="", ifname="eth0", stdin=None, args="",
-               prefix=(), **env):
+               prefix=(), binary=PLUGIN, **env):
         """The finished process; `prefix` is a command that runs it."""
         variables = {"CNI_COMMAND": command, "CNI_CONTAINERID": container, "CNI_NETNS": netns,
                      "CNI_IFNAME": ifname, "CNI_ARGS": args, "CNI_PATH": os.path.dirname(PLUGIN),
@@ -32,7 +32,7 @@ class Runtime:
         text = json.dumps(config() if stdin is None else stdin) if not isinstance(stdin, str) \
             else stdin
         return run("env", "-i", *(f"{key}={value}" for key, value in variables.items()
-                                  if value is not None), *prefix, PLUGIN, input=text, check=False)
+                                  if value is not None), *prefix, binary, input=text, check=False)
 
     def add(self, container, netns, **options):
         code, result = self.call("ADD", container, netns, **options)

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import labs  # noqa: E402
+import releases  # noqa: E402
 
 PROFILES = ["clean", "hostile"]
 MANIFESTS = os.path.join(labs.HERE, "manifests")
@@ -89,6 +90,12 @@ def make_lab(request, profile):
         labs.wait_for(lambda: not labs.still_in_kernel(namespaces, programs),
                       "the kernel forgets the lab's namespaces and programs")
     assert labs.links() == before, "links of the machine changed"
+
+
+@pytest.fixture(scope="session")
+def release():
+    """The podwire of each release by name; "this" is the tree's own."""
+    return {"this": labs.PODWIRE, **{name: releases.release(name) for name in ("next", "later")}}
 
 
 class Counter:

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one release to the next and back, node by node, under load: with other tables, longer
-records and another version between the nodes. What these releases are: releases.py."""
+"""From one release to the next and back, node by node, under load: with tables of another form,
+longer records and another version between the nodes. releases.py says what these releases are."""
 import contextlib
 import os
+import re
 import signal
 
-import labs
 import pytest
-import releases
-from labs import PODWIRE, run, wait_for
-from test_agent import agent_arguments, check_traffic, start_agent, traffic
-from test_paths import same_family
+from cni import Runtime, inside, namespace
+from labs import PODWIRE, end, is_ipv6, run
+from test_agent import agent_arguments, check_traffic, serves, snapshot, start_agent, traffic
 
 pytestmark = pytest.mark.one_profile("its variants name theirs")
 
-PORT = 9100
+OUTSIDE_PORT, OPEN_PORT = 9101, 9102
+RATE = 100  # a second, of the streams beside the one between pods
 POD = """apiVersion: v1
 kind: Pod
 metadata: {name: %s, namespace: t, labels: {app: late}}
@@ -22,58 +22,199 @@ spec: {nodeName: %s, containers: [{name: main, image: x, ports: [{containerPort:
 """
 
 
-@pytest.fixture(scope="session")
-def release():
-    """The podwire of a release by name, built once; "this" is the tree's own."""
-    built = {"this": PODWIRE}
-
-    def find(name):
-        if name not in built:
-            built[name] = releases.release(name)
-        return built[name]
-
-    return find
-
-
-@pytest.fixture(scope="module", params=["vxlan-clean", "direct-clean", "vxlan-hostile"])
-def lab(request, make_lab):
-    route, profile = request.param.split("-")
-    lab = make_lab("-n", "3", "--route", route, "--profile", profile, name="-" + request.param)
-    lab.expected = [r"another agent", r"lock", r"runs here already"]
-    return lab
+def is_layout(folder, name):
+    return name != "links" and os.path.isdir(os.path.join(folder, name))
 
 
 def layouts(lab, node):
     folder = os.path.join(lab.run_directory(node), "bpf")
-    return sorted(name for name in os.listdir(folder)
-                  if name != "links" and os.path.isdir(os.path.join(folder, name)))
+    return sorted(name for name in os.listdir(folder) if is_layout(folder, name))
 
 
 def replace(lab, node, podwire):
-    """Another release's agent in the place of the one that runs."""
+    """Another release's agent in the place of the one that runs; its layout."""
     arguments = agent_arguments(lab, node)
     lab.kill(lab.agent_pid(node), signal.SIGTERM)
     start_agent(lab, node, arguments, podwire)
-    status = lab.query(node, "status")
-    assert layouts(lab, node) == [status["layout"]]
-    return status["layout"]
+    layout = lab.query(node, "status")["layout"]
+    assert layouts(lab, node) == [layout], "the former layout has gone, and only that"
+    assert lab.on_node(node, "diff").stdout == ""
+    return layout
 
 
 def pod_on(lab, node):
     return next(key for key, pod in sorted(lab.pods(app="a").items()) if pod["node"] == node)
 
 
-def test_forth_and_back(lab, release):
+def check_reached(lab, source, target):
+    addresses = lab.pods()[target]["addresses"]
+    replies = lab.probe(source, [["tcp", a, 80] for a in addresses])
+    assert [reply.get("pod") for reply in replies] == [target] * len(addresses), replies
+
+
+def own_addresses(lab, where):
+    text = lab.exec(where, "ip", "-o", "address", "show", "scope", "global").stdout
+    return [line.split()[3].split("/")[0] for line in text.splitlines()]
+
+
+def route_from_outside(lab):
+    """The operator's routes: the outside knows the pod ranges by their nodes."""
+    for node in lab.get("nodes"):
+        via = lab.node_addresses(node["metadata"]["name"])
+        for prefix in node["spec"]["podCIDRs"]:
+            gateway = next(a for a in via if is_ipv6(a) == is_ipv6(prefix))
+            lab.exec("outside", "ip", "route", "replace", prefix, "via", gateway)
+
+
+@contextlib.contextmanager
+def openings(lab, source, target, addresses, results):
+    """New flows all the time meanwhile."""
+    server = lab.beside(target, "traffic.py", "serve", str(OPEN_PORT))
+    clients = {a: lab.beside(source, "traffic.py", "open", a, str(OPEN_PORT)) for a in addresses}
+    try:
+        yield
+        for address, client in clients.items():
+            results[address] = end(client)
+    finally:
+        for process in (server, *clients.values()):
+            process.kill()
+            process.wait()
+
+
+def check_openings(results):
+    for address, result in results.items():
+        assert result["opened"] > 100 and not result["failed"], f"{address}: {result}"
+
+
+def packets(lab, node):
+    return sum(row["packets"] for row in lab.query(node, "drops")["counts"])
+
+
+@pytest.mark.parametrize("variant", ["vxlan-clean", "direct-clean", "vxlan-hostile"])
+def test_forth_and_back(make_lab, release, variant):
+    """Nothing is lost between pods, nor of what the outside has opened (whose opener only the
+    table of flows knows), nor of what a pod has opened to the outside. Pods come and go at each
+    stage, and a pod of one release is removed by the other one."""
+    route, profile = variant.split("-")
+    lab = make_lab("-n", "3", "--route", route, "--profile", profile, name="-" + route + "-" + profile)
     nodes = lab.nodes()
     source, target = pod_on(lab, nodes[0]), pod_on(lab, nodes[1])
     addresses = lab.pods()[target]["addresses"]
-    results = {}
-    with traffic(lab, source, target, addresses, results):
-        for name in "next", "this":
+    results, inward, outward = {}, {}, {}
+    for node in nodes:
+        lab.apply(POD % ("from-this-" + node, node))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(traffic(lab, source, target, addresses, results))
+        if not lab.hostile:  # whose switch drops pods' addresses, and where routes are taken away
+            route_from_outside(lab)
+            stack.enter_context(traffic(lab, target, "outside", own_addresses(lab, "outside"),
+                                        outward, OUTSIDE_PORT, RATE))
+            stack.enter_context(traffic(lab, "outside", target, addresses, inward, OUTSIDE_PORT, RATE))
+        for former, name in ("this", "next"), ("next", "this"):
             for node in nodes:
-                replace(lab, node, release(name))
-                late = f"late-{name}-{node}"
-                lab.apply(POD % (late, node))
-                replies = lab.probe(source, [["tcp", a, 80] for a in lab.pods()[f"t/{late}"]["addresses"]])
-                assert [reply.get("pod") for reply in replies] == [f"t/{late}"] * 2, replies
+                counted = packets(lab, node)
+                replace(lab, node, release[name])
+                assert packets(lab, node) >= counted > 0, "counts go on"
+                lab.apply(POD % (f"from-{name}-{node}", node))
+                check_reached(lab, source, f"t/from-{name}-{node}")
+                lab.delete(POD % (f"from-{former}-{node}", node))
+                assert f"from-{former}" not in lab.on_node(node, "pods").stdout
     check_traffic(results)
+    check_traffic(outward)
+    check_traffic(inward)
+    for node in nodes:
+        assert "tunnel-version" not in lab.drops(node)
+
+
+def test_versions_between_nodes(make_lab, release):
+    """Of neighboring releases each takes what the other one sends, in every mixture; of releases
+    that are no neighbors one is refused by name. Flows of one form are shared by two layouts, so
+    that not even those which are opened while programs are swapped miss their opener."""
+    lab = make_lab("-n", "2", name="-versions")
+    first, second = lab.nodes()
+    source, target = pod_on(lab, first), pod_on(lab, second)
+    addresses = lab.pods()[target]["addresses"]
+    results, opened = {}, {}
+    replace(lab, first, release["later"])
+    replies = lab.probe(source, [["tcp", a, 80] for a in addresses], 0.5)
+    assert [reply.get("error") for reply in replies] == ["timeout"] * 2
+    assert lab.drops(second)["tunnel-version"] >= 2
+    layout = replace(lab, second, release["next"])
+    refused = lab.drops(second)["tunnel-version"]
+    route_from_outside(lab)
+    with traffic(lab, source, target, addresses, results), \
+            openings(lab, "outside", target, addresses, opened):
+        for node, name in (second, "later"), (first, "next"), (first, "later"), (second, "next"):
+            assert replace(lab, node, release[name]) != layout or name == "next"
+            check_reached(lab, source, target)
+    check_traffic(results)
+    check_openings(opened)
+    assert lab.drops(second)["tunnel-version"] == refused
+    assert "tunnel-version" not in lab.drops(first)
+
+
+@pytest.mark.parametrize("name", ["next", "later"])
+def test_packets(release, name):
+    """The packet tests of that release pass: on its tables, with its range of versions."""
+    done = run(os.path.join(os.path.dirname(release[name]), "test", "packet", "packet"), timeout=300)
+    assert re.search(r"^[1-9]\d* passed, 0 failed$", done.stdout, re.M), done.stdout
+
+
+def test_plugins_of_both(make_lab, release):
+    """Either release's plugin speaks to either release's agent, and without an agent removes what
+    the other release has added."""
+    lab = make_lab("-n", "1", manifests=(), name="-plugins")
+    [node] = lab.nodes()
+    runtime = Runtime(lab, node)
+    plugins = {name: os.path.join(os.path.dirname(release[name]), "podwire-cni")
+               for name in ("this", "next")}
+    arguments = agent_arguments(lab, node)
+    for former, name in ("this", "next"), ("next", "this"):
+        with namespace(f"t-upgrade-{os.getpid()}") as netns, \
+                namespace(f"t-upgrade2-{os.getpid()}") as other:
+            runtime.add("c1", netns, binary=plugins[former])
+            runtime.add("c2", other, binary=plugins[name])
+            lab.kill(lab.agent_pid(node), signal.SIGTERM)
+            runtime.delete("c1", netns, binary=plugins[name])
+            assert os.listdir(os.path.join(lab.run_directory(node), "attachments")) == ["c2:eth0"]
+            start_agent(lab, node, arguments, release[name])
+            assert "c2" in lab.on_node(node, "pods").stdout
+            inside(other, "ping", "-c", "1", "-W", "1", lab.node_addresses(node)[0])
+            runtime.delete("c2", other, binary=plugins[former])
+            assert lab.on_node(node, "diff").stdout == ""
+
+
+def test_one_agent_only(make_lab, release):
+    """An agent of another release does not touch what one that runs works on."""
+    lab = make_lab("-n", "1", manifests=(), name="-one")
+    [node] = lab.nodes()
+    before, tables = layouts(lab, node), lab.on_node(node, "tables").stdout
+    done = lab.exec(node, release["next"], *agent_arguments(lab, node)[1:], check=False, timeout=20)
+    assert done.returncode != 0 and "runs here already" in done.stderr
+    assert layouts(lab, node) == before
+    assert lab.on_node(node, "tables").stdout == tables
+    assert serves(lab, node)
+
+
+def test_uninstall_in_the_middle(make_lab, release):
+    """Of an upgrade that broke off: nothing is left of either release, and no agent starts
+    between the end of the one that runs and the removal."""
+    lab = make_lab("-n", "2", manifests=(), name="-uninstall")
+    lab.expected = [".*"]
+    node = lab.nodes()[0]
+    arguments = agent_arguments(lab, node)
+    directory = lab.run_directory(node)
+    lab.kill(lab.agent_pid(node))
+    lab.exec(node, "strace", "-qq", "-o", "/dev/null", "-e", "inject=setresuid:signal=KILL:when=1",
+             release["next"], *arguments[1:], check=False)
+    assert len(layouts(lab, node)) == 2
+    start_agent(lab, node, arguments)
+    lab.kill(lab.agent_pid(node))
+    lab.exec(node, "strace", "-qq", "-o", "/dev/null", "-e", "inject=setresuid:signal=KILL:when=1",
+             release["next"], *arguments[1:], check=False)
+    assert len(layouts(lab, node)) == 2
+    lab.exec(node, PODWIRE, "uninstall", "--run-dir", directory)
+    assert not os.path.exists(os.path.join(directory, "bpf"))
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        assert directory + "/bpf" not in mounts.read()
+    assert "pw-" not in snapshot(lab, node)

@@ -2,10 +2,12 @@
 """Runs inside a lab: steady traffic, to see what a change costs.
 
   traffic.py serve PORT              echoes UDP datagrams and TCP bytes on all addresses; "ready"
-  traffic.py client ADDRESS PORT     sends 1,000 numbered datagrams and TCP lines a second until
-                                     its standard input ends, then prints what came back:
+  traffic.py client ADDRESS PORT RATE  sends so many numbered datagrams and TCP lines a second
+                                     until its standard input ends, then prints what came back:
                                      {"udp": {"sent", "lost"}, "tcp": {"sent", "lost", "gap_ms"}}
   traffic.py bulk ADDRESS PORT SIZE  sends so many bytes to a server and wants them back
+  traffic.py open ADDRESS PORT       opens a new UDP and a new TCP flow every few milliseconds until
+                                     its standard input ends: {"opened", "failed": [why, ...]}
   traffic.py tell PORT               says to each client which address and port it saw, as the
                                      responder of a pod does; "ready"
 """
@@ -17,13 +19,16 @@ import sys
 import threading
 import time
 
-PERIOD = 0.001
+PAUSE = 0.002  # between two openings
+QUEUE = 4 << 20  # bytes that wait for a busy machine's process; what overflows is not the network's loss
+SO_RCVBUFFORCE = 33
 
 
 def serve(port):
     udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     tcp = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, QUEUE)
     for sock in udp, tcp:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(("::", port))
@@ -50,6 +55,7 @@ class Stream:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.sock = socket.socket(family, kind)
         self.sock.settimeout(2)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, QUEUE)
         self.sock.connect((address, port))
         if kind == socket.SOCK_STREAM:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,7 +99,7 @@ class Stream:
                 "gap_ms": round(self.gap * 1000), "error": self.error}
 
 
-def client(address, port):
+def client(address, port, rate):
     streams = {"udp": Stream(socket.SOCK_DGRAM, address, port),
                "tcp": Stream(socket.SOCK_STREAM, address, port)}
     print("ready", flush=True)
@@ -101,7 +107,7 @@ def client(address, port):
     while not select.select([sys.stdin], [], [], max(0, due - time.monotonic()))[0]:
         for stream in streams.values():
             stream.send()
-        due += PERIOD
+        due += 1 / rate
     json.dump({name: stream.result() for name, stream in streams.items()}, sys.stdout)
 
 
@@ -119,6 +125,29 @@ def bulk(address, port, size):
             back += len(data)
         sender.join()
     print(back)
+
+
+def open_one(kind, address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(1)
+        sock.connect((address, port))
+        sock.send(b"12345678")
+        answer = sock.recv(8)
+        assert answer == b"12345678", answer
+
+
+def open_flows(address, port):
+    opened, failed = 0, []
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], PAUSE)[0]:
+        for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+            try:
+                open_one(kind, address, port)
+            except (OSError, AssertionError) as error:
+                failed.append(f"{kind.name}: {error}")
+            opened += 1
+    json.dump({"opened": opened, "failed": failed}, sys.stdout)
 
 
 def tell(port):
@@ -146,5 +175,5 @@ def tell(port):
 
 
 if __name__ == "__main__":
-    VERBS = {"serve": serve, "client": client, "bulk": bulk, "tell": tell}
+    VERBS = {"serve": serve, "client": client, "bulk": bulk, "open": open_flows, "tell": tell}
     VERBS[sys.argv[1]](*(int(a) if a.isdigit() else a for a in sys.argv[2:]))
