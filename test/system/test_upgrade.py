@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from cni import Runtime, inside, namespace
-from labs import PODWIRE, end, is_ipv6, run
+from labs import PODWIRE, end, is_ipv6, run, wait_for
 from test_agent import agent_arguments, check_traffic, serves, snapshot, start_agent, traffic
 
 pytestmark = pytest.mark.one_profile("its variants name theirs")
@@ -38,7 +38,7 @@ def replace(lab, node, podwire):
     start_agent(lab, node, arguments, podwire)
     layout = lab.query(node, "status")["layout"]
     assert layouts(lab, node) == [layout], "the former layout has gone, and only that"
-    assert lab.on_node(node, "diff").stdout == ""
+    wait_for(lambda: lab.on_node(node, "diff").stdout == "", "all is as wanted")
     return layout
 
 
