@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "base/text.h"
 #include "compile/node.h"
+#include "compile/services.h"
 #include "ipam/pool.h"
 #include "linux/helper.h"
 #include "linux/netlink.h"
@@ -37,6 +38,9 @@ struct agent {
 	struct pool pool[AGENT_FAMILIES]; /* size 0: this node has no range of the family */
 	struct facts facts;
 	struct problems problems; /* of the last reconcile */
+	struct services services;
+	uint64_t services_compared_ns; /* with the kernel; 0: never */
+	char *services_refused; /* NULL, or what the kernel has no room for */
 	struct control *control;
 	struct loop_timer retry, settle, repair;
 	bool repair_soon; /* a comparison is due because something has changed */

@@ -207,6 +207,7 @@ static int agent_open_as_user(
 
 	if (r == 0)
 		r = objects_open(&agent->objects, options->objects, err);
+	agent->objects.services = &agent->services;
 	if (r == 0)
 		r = loop_add(agent->loop, AGENT_REF_OBJECTS, agent->objects.inotify, agent, EPOLLIN,
 			err);
@@ -248,6 +249,8 @@ static void agent_close(struct agent *agent)
 	objects_close(&agent->objects);
 	attachments_clear(&agent->attachments);
 	problems_clear(&agent->problems);
+	services_clear(&agent->services);
+	mem_free_pointer(&agent->services_refused);
 	text_clear(&agent->nft_table);
 	for (unsigned int i = 0; i < AGENT_FAMILIES; i++)
 		pool_clear(&agent->pool[i]);

@@ -187,6 +187,26 @@ static bool refusal_protects(const struct load_result *result, const struct obje
 	return false;
 }
 
+static void objects_tell(struct objects *objects, const struct object *object)
+{
+	if (objects->services && object)
+		services_touch(objects->services, object);
+}
+
+/* What the store has of it is another version now, or the first one. */
+static bool objects_put(struct objects *objects, struct object **object)
+{
+	_cleanup_(object_free) struct object *old = NULL;
+	const struct object *new = *object;
+	enum store_change change = store_put(&objects->store, object, &old);
+
+	if (change == STORE_UNCHANGED)
+		return false;
+	objects_tell(objects, old);
+	objects_tell(objects, new);
+	return true;
+}
+
 /* Takes objects out of the store that no file holds any more. Returns whether there were any. */
 static bool objects_sweep(struct objects *objects, const struct hash *present)
 {
@@ -206,6 +226,7 @@ static bool objects_sweep(struct objects *objects, const struct hash *present)
 				continue;
 			free(hash_remove(&objects->sources, title));
 			gone = store_remove(&objects->store, kind, object->namespace, object->name);
+			objects_tell(objects, gone);
 			object_free(&gone);
 			changed = true;
 		}
@@ -257,7 +278,7 @@ int objects_read(struct objects *objects, struct err *err)
 
 		hash_put(&present, title, &present);
 		free(hash_put(&objects->sources, title, mem_string(loaded->source)));
-		if (store_put(&objects->store, &loaded->object, NULL) != STORE_UNCHANGED)
+		if (objects_put(objects, &loaded->object))
 			changed = true;
 	}
 	if (objects_sweep(objects, &present))

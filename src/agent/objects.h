@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "compile/services.h"
 #include "model/load.h"
 #include "model/store.h"
 
@@ -26,6 +27,7 @@ struct objects {
 	struct hash sources; /* object_title -> name of its file, for free() */
 	struct load_result result; /* of the last reading; its objects have gone to the store */
 	bool read_once;
+	struct services *services; /* who is told of each change; NULL: nobody */
 };
 
 /* Starts to watch, reads nothing yet. */

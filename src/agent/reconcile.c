@@ -4,6 +4,7 @@
 #include "agent/firewall.h"
 #include "agent/node.h"
 #include "agent/pods.h"
+#include "agent/services.h"
 #include "agent/sockets.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -184,10 +185,15 @@ static int held_neighbor(const struct neighbor *neighbor, void *context)
 	return 0;
 }
 
+static bool table_is_of_nodes(enum table table)
+{
+	return !table_is_of_services(table);
+}
+
 int reconcile_held(struct agent *agent, struct rows *rows, struct err *err)
 {
 	struct held held = {.agent = agent, .rows = rows};
-	int r = tables_read(&agent->tables, rows, err);
+	int r = tables_read(&agent->tables, table_is_of_nodes, rows, err);
 
 	if (r == 0)
 		r = address_dump(agent->netlink, agent->facts.tunnel_ifindex, held_address, &held, err);
@@ -252,6 +258,8 @@ static int reconcile_known(struct agent *agent, const struct node *own, struct e
 
 	if (r == 0)
 		r = reconcile_rows(agent, err);
+	if (r == 0)
+		r = services_keep(agent, err);
 	if (r == 0)
 		r = migrate_copy(agent->bpf_directory, tables, err);
 	if (r == 0)

@@ -10,7 +10,7 @@
  */
 void reconcile(struct agent *agent);
 
-/* Both sets, sorted; for tables, diff and reconcile itself. */
+/* Both sets without the rows of Services (agent/services.h), sorted; for tables, diff and itself. */
 void reconcile_wanted(struct agent *agent, struct rows *rows, struct problems *problems);
 int reconcile_held(struct agent *agent, struct rows *rows, struct err *err);
 

@@ -2,6 +2,7 @@
 #include "agent/status.h"
 
 #include "agent/reconcile.h"
+#include "agent/services.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -315,6 +316,16 @@ static json_t *row_tree(const struct row *row)
 	return json_pack("{s:s}", "row", text_string(&line));
 }
 
+static int status_held(struct agent *agent, struct rows *rows, struct err *err)
+{
+	int r = reconcile_held(agent, rows, err);
+
+	if (r == 0)
+		r = services_held(agent, rows, err);
+	rows_sort(rows);
+	return r;
+}
+
 void status_tables(void *context, struct control_request *request, struct text *reply)
 {
 	_json_ json_t *list = json_array();
@@ -322,7 +333,7 @@ void status_tables(void *context, struct control_request *request, struct text *
 	struct err err;
 
 	(void)request;
-	if (reconcile_held(context, &rows, &err) < 0) {
+	if (status_held(context, &rows, &err) < 0) {
 		control_reply_error(reply, "io.podwire.Failed", err.text);
 	} else {
 		for (size_t i = 0; i < rows.count; i++)
@@ -341,7 +352,9 @@ void status_diff(void *context, struct control_request *request, struct text *re
 
 	(void)request;
 	reconcile_wanted(context, &wanted, NULL);
-	if (reconcile_held(context, &held, &err) < 0) {
+	services_wanted(context, &wanted);
+	rows_sort(&wanted);
+	if (status_held(context, &held, &err) < 0) {
 		control_reply_error(reply, "io.podwire.Failed", err.text);
 	} else {
 		rows_diff(&held, &wanted, &differences);

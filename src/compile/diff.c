@@ -41,6 +41,14 @@ void rows_diff(const struct rows *held, const struct rows *wanted, struct differ
 	}
 }
 
+void rows_changes(const struct rows *set, const struct rows *removed, struct differences *ret)
+{
+	for (size_t i = 0; i < set->count; i++)
+		differences_add(ret, CHANGE_SET, &set->row[i]);
+	for (size_t i = removed->count; i-- > 0;)
+		differences_add(ret, CHANGE_REMOVE, &removed->row[i]);
+}
+
 void differences_clear(struct differences *differences)
 {
 	free(differences->item);

@@ -21,5 +21,7 @@ struct differences {
  * removals in the reverse order, so that nothing in use is ever missing (make before break).
  */
 void rows_diff(const struct rows *held, const struct rows *wanted, struct differences *ret);
+/* The same from what is to be written and what is to go, both sorted. */
+void rows_changes(const struct rows *set, const struct rows *removed, struct differences *ret);
 void differences_clear(struct differences *differences);
 const char *change_sign(enum change change); /* "+", "~", "-" */

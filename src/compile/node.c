@@ -3,6 +3,7 @@
 
 #include "abi/wire.h"
 #include "base/mem.h"
+#include "compile/local.h"
 #include "compile/overlap.h"
 #include "ipam/pool.h"
 
@@ -96,6 +97,12 @@ static void compile_node_row(struct compilation *c, const struct addr *addr,
 	rows_add(c->rows, TABLE_NODE, addr, row);
 }
 
+/* Of an InternalIP. */
+static __u32 node_ports_flag(const struct compilation *c, const struct addr *addr)
+{
+	return node_ports_are_on(&c->settings->node_ports, addr, true) ? NODE_PORTS : 0;
+}
+
 static void compile_route(struct compilation *c, const struct prefix *range,
 	const struct route_value *value)
 {
@@ -123,8 +130,8 @@ static void compile_own_range(struct compilation *c, const struct prefix *range,
 
 static void compile_own(struct compilation *c)
 {
-	struct node_row row = {.flags = NODE_OWN | NODE_UNDERLAY};
 	const struct addr *first = NULL;
+	struct node_row row = {0};
 
 	for (size_t i = 0; i < c->own->addresses.count; i++) {
 		const struct addr *addr = &c->own->addresses.list[i].addr;
@@ -137,6 +144,7 @@ static void compile_own(struct compilation *c)
 		if (!c->row.tunnel_source[slot].halves[0] && !c->row.tunnel_source[slot].halves[1])
 			c->row.tunnel_source[slot] = *addr;
 		row.underlay = *first;
+		row.flags = NODE_OWN | NODE_UNDERLAY | node_ports_flag(c, addr);
 		compile_node_row(c, addr, &row);
 	}
 	for (enum family family = FAMILY_IPV4; family < FAMILY_MAX && first; family++) {
@@ -146,6 +154,9 @@ static void compile_own(struct compilation *c)
 		if (range)
 			compile_own_range(c, range, first);
 	}
+	/* Last: an address that has a row for another purpose keeps it. */
+	if (first)
+		compile_local(c->settings, c->facts, c->own, first, c->rows);
 }
 
 /* Our ends of the tunnel meet in the first family of ours that the other node has too. */
@@ -238,7 +249,8 @@ static void compile_remote(struct compilation *c, const struct node *node)
 	}
 	for (size_t i = 0; i < node->addresses.count; i++) {
 		const struct addr *addr = &node->addresses.list[i].addr;
-		struct node_row row = {.underlay = *underlay, .flags = NODE_UNDERLAY};
+		struct node_row row = {.underlay = *underlay,
+			.flags = NODE_UNDERLAY | node_ports_flag(c, addr)};
 
 		if (node->addresses.list[i].type != NODE_ADDRESS_INTERNAL_IP)
 			continue;

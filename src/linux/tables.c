@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define TABLES_KEY_MAX 64 /* more than any key of a map has */
+#define TABLES_PIECE 512
+#define TABLES_PIECE_MAX 65536
 
 static int tables_open_one(const char *directory, const char *map, int *ret_fd, struct err *err)
 {
@@ -58,35 +60,94 @@ void tables_close(struct tables *tables)
 	mem_close(&tables->flow);
 }
 
-static int tables_read_one(int fd, enum table table, struct rows *rows, struct err *err)
-{
-	const struct table_info *info = &table_infos[table];
-	_free_ void *value = mem_new(1, info->value_size);
-	unsigned char key[TABLES_KEY_MAX], next[TABLES_KEY_MAX];
-	const void *from = NULL;
+/* A map is read a piece at a time, so many rows in a system call. */
+struct piece {
+	unsigned char *keys, *values;
+	__u32 count;
+};
 
-	while (bpf_map_get_next_key(fd, from, next) == 0) {
-		memcpy(key, next, info->key_size);
-		from = key;
-		if (bpf_map_lookup_elem(fd, key, value) == 0)
-			rows_add(rows, table, key, value);
-	}
-	if (errno != ENOENT)
-		return err_system(err, errno, "reading the table %s", info->map);
-	return 0;
+static void piece_make(struct piece *piece, const struct table_info *info, __u32 count)
+{
+	free(piece->keys);
+	free(piece->values);
+	piece->count = count;
+	piece->keys = mem_new(count, info->key_size);
+	piece->values = mem_new(count, info->value_size);
 }
 
-int tables_read(const struct tables *tables, struct rows *rows, struct err *err)
+static void piece_clear(struct piece *piece)
 {
-	for (int i = 0; i < TABLE_MAX; i++) {
-		int r = tables->fd[i] < 0
-				? 0
-				: tables_read_one(tables->fd[i], (enum table)i, rows, err);
+	free(piece->keys);
+	free(piece->values);
+}
 
+static int tables_walk(int fd, enum table table,
+	void (*each)(enum table table, const void *key, const void *value, void *context),
+	void *context, struct err *err)
+{
+	const struct table_info *info = &table_infos[table];
+	_cleanup_(piece_clear) struct piece piece = {0};
+	unsigned char at[TABLES_KEY_MAX];
+	void *from = NULL;
+
+	piece_make(&piece, info, TABLES_PIECE);
+	for (;;) {
+		__u32 count = piece.count;
+		int r = bpf_map_lookup_batch(
+			fd, from, at, piece.keys, piece.values, &count, NULL);
+
+		if (r < 0 && errno == ENOSPC && piece.count < TABLES_PIECE_MAX) {
+			piece_make(&piece, info, 2 * piece.count); /* a bucket has more rows */
+			continue;
+		}
+		if (r < 0 && errno != ENOENT)
+			return err_system(err, errno, "reading the table %s", info->map);
+		for (__u32 i = 0; i < count; i++)
+			each(table, piece.keys + i * info->key_size,
+				piece.values + i * info->value_size, context);
+		if (r < 0)
+			return 0;
+		from = at;
+	}
+}
+
+static void tables_add_row(enum table table, const void *key, const void *value, void *context)
+{
+	rows_add(context, table, key, value);
+}
+
+int tables_read(const struct tables *tables, bool (*is_wanted)(enum table table),
+	struct rows *rows, struct err *err)
+{
+	for (enum table table = 0; table < TABLE_MAX; table++) {
+		int r = 0;
+
+		if (tables->fd[table] >= 0 && is_wanted(table))
+			r = tables_walk(tables->fd[table], table, tables_add_row, rows, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+static void tables_sum_row(enum table table, const void *key, const void *value, void *context)
+{
+	struct table_sum *sum = context;
+
+	sum->count++;
+	sum->sum += row_digest(table, key, value);
+}
+
+int tables_sum(
+	const struct tables *tables, enum table table, struct table_sum *ret_sum, struct err *err)
+{
+	*ret_sum = (struct table_sum){0};
+	return tables_walk(tables->fd[table], table, tables_sum_row, ret_sum, err);
+}
+
+int tables_get(const struct tables *tables, enum table table, const void *key, void *value)
+{
+	return bpf_map_lookup_elem(tables->fd[table], key, value) < 0 ? -errno : 0;
 }
 
 int tables_apply(const struct tables *tables, const struct difference *difference, struct err *err)

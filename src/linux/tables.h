@@ -7,6 +7,8 @@
 #include "compile/diff.h"
 #include "compile/rows.h"
 
+#include <stdbool.h>
+
 /* The pinned tables, as rows. The agent finds them by their pins: listing by id takes SYS_ADMIN. */
 
 struct tables {
@@ -20,8 +22,20 @@ struct tables {
 int tables_open(const char *directory, struct tables *ret_tables, struct err *err);
 void tables_close(struct tables *tables);
 
-/* Appends every row of the maps to `rows`; the caller sorts. */
-int tables_read(const struct tables *tables, struct rows *rows, struct err *err);
+/* Appends every row of the maps that are wanted to `rows`; the caller sorts. */
+int tables_read(const struct tables *tables, bool (*is_wanted)(enum table table),
+	struct rows *rows, struct err *err);
+
+/* What all rows of a map come to, without keeping any: how many, and the sum of their digests. */
+struct table_sum {
+	size_t count;
+	uint64_t sum;
+};
+int tables_sum(
+	const struct tables *tables, enum table table, struct table_sum *ret_sum, struct err *err);
+
+/* The value of one row; -ENOENT: there is none. */
+int tables_get(const struct tables *tables, enum table table, const void *key, void *value);
 /* Applies one difference of a map. Removing what is gone is no error. */
 int tables_apply(const struct tables *tables, const struct difference *difference, struct err *err);
 

@@ -20,6 +20,7 @@ enum setting_type {
 	SETTING_BOOL,
 	SETTING_NUMBER,
 	SETTING_PORTS,
+	SETTING_NODE_PORTS,
 	SETTING_DEVICES,
 	SETTING_PATH,
 	SETTING_LOG_LEVEL,
@@ -51,6 +52,8 @@ static const struct setting settings_table[] = {
 		"outside ranges that see the pods' own addresses"},
 	{"externalCIDRs", SETTING_RANGES, AT(external_ranges), 0, 0, "[]", "ranges", false,
 		"addresses that Services may name in externalIPs; what is outside is refused"},
+	{"nodePortAddresses", SETTING_NODE_PORTS, AT(node_ports), 0, 0, "[primary]", "list", false,
+		"addresses of nodes that have node ports: primary, all, localhost, and ranges"},
 	{"masquerade", SETTING_BOOL, AT(masquerade), 0, 0, "true", "", false,
 		"give what pods open to the outside the node's address"},
 	{"masqueradePorts", SETTING_PORTS, AT(masquerade_first), 0, 0, "32768-65535", "ports", false,
@@ -83,6 +86,7 @@ void settings_defaults(struct settings *settings)
 	*settings = (struct settings){
 		.route = SETTINGS_ROUTE_VXLAN,
 		.masquerade = true,
+		.node_ports.primary = true,
 		.masquerade_first = 32768,
 		.masquerade_last = 65535,
 		.tunnel_port = WIRE_PORT,
@@ -174,6 +178,49 @@ static int setting_read_ranges(
 	return 0;
 }
 
+static bool *node_ports_keyword(struct settings_node_ports *ports, const char *text)
+{
+	const struct {
+		const char *keyword;
+		bool *member;
+	} keywords[] = {{"primary", &ports->primary},
+		{"all", &ports->all},
+		{"localhost", &ports->localhost}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keywords); i++)
+		if (strcmp(text, keywords[i].keyword) == 0)
+			return keywords[i].member;
+	return NULL;
+}
+
+static int setting_read_node_ports(
+	const struct json_at *at, struct settings_node_ports *ports, struct err *err)
+{
+	int r = setting_check_array(at, SETTINGS_RANGES, "keywords or ranges", err);
+
+	if (r < 0)
+		return r;
+	*ports = (struct settings_node_ports){0};
+	for (size_t i = 0; i < json_array_size(at->value); i++) {
+		struct json_at item = json_element(at, i);
+		const char *text;
+		bool *keyword;
+
+		r = json_as_string(&item, &text, err);
+		if (r < 0)
+			return r;
+		keyword = node_ports_keyword(ports, text);
+		if (keyword)
+			*keyword = true;
+		else if (prefix_parse(text, &ports->ranges.range[ports->ranges.count++], NULL) < 0)
+			return json_error(&item, err,
+				"\"%s\" is no range; use primary, all, localhost, or one such as "
+				"10.1.0.0/16",
+				text);
+	}
+	return 0;
+}
+
 static int setting_read_devices(
 	const struct json_at *at, struct settings *settings, struct err *err)
 {
@@ -256,6 +303,8 @@ static int setting_read(const struct setting *setting, const struct json_at *at,
 		return setting_read_route(at, member, err);
 	case SETTING_RANGES:
 		return setting_read_ranges(at, member, err);
+	case SETTING_NODE_PORTS:
+		return setting_read_node_ports(at, member, err);
 	case SETTING_DEVICES:
 		return setting_read_devices(at, settings, err);
 	case SETTING_PORTS:

@@ -23,12 +23,21 @@ struct settings_ranges {
 	unsigned int count;
 };
 
+/* On which addresses of nodes node ports are. */
+struct settings_node_ports {
+	bool primary; /* those that the Node object names */
+	bool all; /* whatever is on the node's devices, but loopback */
+	bool localhost; /* 127.0.0.1 and ::1, for the node's own processes */
+	struct settings_ranges ranges;
+};
+
 struct settings {
 	char node[SETTINGS_NAME_SIZE]; /* default: the host's name */
 	enum settings_route route;
 	struct settings_ranges pod_ranges; /* of the whole cluster */
 	struct settings_ranges service_ranges; /* in order: the first one's family is primary */
 	struct settings_ranges no_masquerade;
+	struct settings_node_ports node_ports;
 	struct settings_ranges external_ranges; /* addresses that Services may name as external */
 	bool masquerade;
 	unsigned int masquerade_first; /* ports that masqueraded flows are given */

@@ -29,6 +29,8 @@ static void test_every_key(void **state)
 				   "masquerade: false\nmasqueradePorts: 40000-50000\nmtu: 1400\n"
 				   "devices: [eth0, bond1]\ntunnelPort: 7000\nmark: 0x200\n"
 				   "markMask: 0x300\nuser: 1234\nflowEntries: 1024\n"
+				   "externalCIDRs: [198.51.100.0/24]\n"
+				   "nodePortAddresses: [localhost, 10.2.0.0/16]\n"
 				   "addressRestSeconds: 5\ncgroup: /a/b\nlogLevel: debug\n";
 	struct settings s;
 	struct err err;
@@ -40,6 +42,11 @@ static void test_every_key(void **state)
 	assert_int_equal(s.pod_ranges.count, 2);
 	assert_int_equal(s.service_ranges.count, 1);
 	assert_int_equal(s.no_masquerade.count, 1);
+	assert_int_equal(s.external_ranges.count, 1);
+	assert_false(s.node_ports.primary);
+	assert_false(s.node_ports.all);
+	assert_true(s.node_ports.localhost);
+	assert_int_equal(s.node_ports.ranges.count, 1);
 	assert_false(s.masquerade);
 	assert_int_equal(s.masquerade_first, 40000);
 	assert_int_equal(s.masquerade_last, 50000);
@@ -78,6 +85,8 @@ static void test_what_is_refused(void **state)
 		{"devices: ['']", "devices[0]"},
 		{"cgroup: a/b", "cgroup: \"a/b\" is no path"},
 		{"cgroup: 1", "cgroup"},
+		{"nodePortAddresses: primary", "nodePortAddresses"},
+		{"nodePortAddresses: [every]", "nodePortAddresses[0]: \"every\""},
 		{"tunnelPort: 0", "tunnelPort: 0"},
 		{"tunnelPort: 65536", "tunnelPort: 65536"},
 		{"user: 0", "user: 0"},

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/services.h"
+
+#include "agent/repair.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "compile/print.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+/* One list of differences on its way into the kernel. */
+struct apply {
+	struct agent *agent;
+	struct hash lost; /* sets that are not whole */
+	struct hash kept; /* sets that a frontend goes on using, since its new ones are lost */
+	size_t refused; /* frontends */
+	struct text first; /* of them, and why */
+	struct err err;
+};
+
+static struct services_input services_input(const struct agent *agent)
+{
+	return (struct services_input){.store = (struct store *)&agent->objects.store,
+		.settings = &agent->settings,
+		.facts = &agent->facts};
+}
+
+void services_wanted(struct agent *agent, struct rows *rows)
+{
+	_cleanup_(services_clear) struct services services = {0};
+	struct services_input input = services_input(agent);
+
+	services_compile(&services, &input, rows);
+}
+
+int services_held(struct agent *agent, struct rows *rows, struct err *err)
+{
+	return tables_read(&agent->tables, table_is_of_services, rows, err);
+}
+
+/* Which set a row is of. */
+static uint64_t row_set(const struct row *row)
+{
+	size_t offset = row->table == TABLE_SOURCE ? offsetof(struct source_key, set) : 0;
+	uint64_t set;
+
+	memcpy(&set, (const char *)row->key + offset, sizeof(set));
+	return set;
+}
+
+static void sets_add(struct hash *sets, uint64_t set)
+{
+	if (set)
+		hash_put_bytes(sets, &set, sizeof(set), sets);
+}
+
+static bool sets_have(const struct hash *sets, uint64_t set)
+{
+	return sets->count && hash_get_bytes(sets, &set, sizeof(set));
+}
+
+#define FRONTEND_SETS 5
+
+static void frontend_sets(const struct service_row *row, uint64_t sets[FRONTEND_SETS])
+{
+	sets[0] = row->inside.set;
+	sets[1] = row->outside.set;
+	sets[2] = row->here.set;
+	sets[3] = row->serving;
+	sets[4] = row->sources;
+}
+
+static bool frontend_is_whole(const struct apply *apply, const struct service_row *row)
+{
+	uint64_t sets[FRONTEND_SETS];
+
+	frontend_sets(row, sets);
+	for (unsigned int i = 0; i < FRONTEND_SETS; i++)
+		if (sets_have(&apply->lost, sets[i]))
+			return false;
+	return true;
+}
+
+/* It stays as it is in the kernel, so its sets stay too. */
+static void frontend_refuse(struct apply *apply, const struct row *row)
+{
+	struct service_row held;
+	uint64_t sets[FRONTEND_SETS];
+
+	if (apply->refused++ == 0) {
+		row_print(row, &apply->first);
+		text_printf(&apply->first, ": %s", apply->err.text);
+	}
+	if (tables_get(&apply->agent->tables, row->table, row->key, &held) < 0)
+		return;
+	frontend_sets(&held, sets);
+	for (unsigned int i = 0; i < FRONTEND_SETS; i++)
+		sets_add(&apply->kept, sets[i]);
+}
+
+static void apply_one(struct apply *apply, const struct difference *difference)
+{
+	const struct row *row = difference->row;
+	bool is_frontend = row->table == TABLE_SERVICE;
+
+	if (difference->change == CHANGE_REMOVE) {
+		if (is_frontend || !sets_have(&apply->kept, row_set(row)))
+			tables_apply(&apply->agent->tables, difference, NULL);
+		return;
+	}
+	if (is_frontend && !frontend_is_whole(apply, row->value))
+		frontend_refuse(apply, row);
+	else if (tables_apply(&apply->agent->tables, difference,
+			 apply->err.code ? NULL : &apply->err) == 0)
+		return;
+	else if (is_frontend)
+		frontend_refuse(apply, row);
+	else
+		sets_add(&apply->lost, row_set(row));
+}
+
+static void services_apply(struct agent *agent, const struct differences *differences)
+{
+	struct apply apply = {.agent = agent};
+
+	for (size_t i = 0; i < differences->count; i++)
+		apply_one(&apply, &differences->item[i]);
+	agent->changed += differences->count;
+	hash_clear(&apply.lost, NULL);
+	hash_clear(&apply.kept, NULL);
+	if (apply.refused) {
+		free(agent->services_refused);
+		agent->services_refused = mem_format(
+			"%zu frontends of Services are closed or lead where they led before; the "
+			"first: %s",
+			apply.refused, text_string(&apply.first));
+		log_error("%s", agent->services_refused);
+	}
+	text_clear(&apply.first);
+}
+
+static void services_apply_touched(struct agent *agent)
+{
+	struct services_input input = services_input(agent);
+	struct services_change change = {0};
+	struct differences differences = {0};
+
+	services_update(&agent->services, &input, &change);
+	rows_changes(&change.set, &change.removed, &differences);
+	services_apply(agent, &differences);
+	differences_clear(&differences);
+	services_change_clear(&change);
+}
+
+static int services_apply_all(struct agent *agent, struct err *err)
+{
+	struct services_input input = services_input(agent);
+	struct rows wanted = {0}, held = {0};
+	struct differences differences = {0};
+	int r = services_held(agent, &held, err);
+
+	if (r == 0) {
+		mem_free_pointer(&agent->services_refused);
+		services_compile(&agent->services, &input, &wanted);
+		rows_sort(&wanted);
+		rows_sort(&held);
+		rows_diff(&held, &wanted, &differences);
+		services_apply(agent, &differences);
+	}
+	differences_clear(&differences);
+	rows_clear(&wanted);
+	rows_clear(&held);
+	return r;
+}
+
+/* Does the kernel have what it was given? 1: yes. */
+static int services_compare(struct agent *agent, struct err *err)
+{
+	for (enum table table = 0; table < TABLE_MAX; table++) {
+		struct table_sum sum;
+		int r;
+
+		if (!table_is_of_services(table))
+			continue;
+		r = tables_sum(&agent->tables, table, &sum, err);
+		if (r < 0)
+			return r;
+		if (sum.count != agent->services.row_count[table] ||
+			sum.sum != agent->services.row_sum[table])
+			return 0;
+	}
+	return 1;
+}
+
+static bool services_compare_is_due(const struct agent *agent)
+{
+	return clock_monotonic_ns() - agent->services_compared_ns >=
+	       (REPAIR_INTERVAL_MS - REPAIR_GAP_MS) * CLOCK_NS_PER_MS;
+}
+
+static int services_compare_all(struct agent *agent, struct err *err)
+{
+	int r = agent->services_compared_ns ? services_compare(agent, err) : 0;
+
+	if (r == 0)
+		r = services_apply_all(agent, err);
+	if (r >= 0)
+		agent->services_compared_ns = clock_monotonic_ns();
+	return r < 0 ? r : 0;
+}
+
+int services_keep(struct agent *agent, struct err *err)
+{
+	int r = 0;
+
+	if (agent->services_compared_ns)
+		services_apply_touched(agent);
+	if (services_compare_is_due(agent))
+		r = services_compare_all(agent, err);
+	services_problems(&agent->services, &agent->problems);
+	if (agent->services_refused)
+		problems_add(&agent->problems, "tables", true, "%s", agent->services_refused);
+	return r;
+}
