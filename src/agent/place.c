@@ -265,30 +265,38 @@ int place_lock(const char *directory, int *ret_lock, struct err *err)
 	return 0;
 }
 
+/* Asks the holder to end, once; one that has just begun may not have written its number yet. */
+static int lock_end_holder(int fd, int *ended, struct err *err)
+{
+	char text[16] = "";
+	int pid;
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0 || sscanf(text, "%d", &pid) != 1 || pid < 2 ||
+		pid == *ended)
+		return 0;
+	if (kill(pid, SIGTERM) < 0 && errno != ESRCH)
+		return err_system(err, errno, "ending the agent, process %d", pid);
+	*ended = pid;
+	return 0;
+}
+
 int place_stop_agent(const char *directory, int *ret_lock, struct err *err)
 {
 	uint64_t end = clock_monotonic_ns() + PLACE_STOP_SECONDS * CLOCK_NS_PER_S;
-	char text[16] = "";
 	_close_ int fd = -1;
-	int pid, r = place_open_lock(directory, 0, &fd, err);
+	int pid = 0, r = place_open_lock(directory, 0, &fd, err);
 
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0)
-		return r;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		*ret_lock = TAKE_FD(fd);
-		return 0;
-	}
-	if (read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%d", &pid) != 1 || pid < 2)
-		return err_set(err, EBUSY, "%s/lock is held, but names no process", directory);
-	if (kill(pid, SIGTERM) < 0 && errno != ESRCH)
-		return err_system(err, errno, "ending the agent, process %d", pid);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	/* Again and again: whoever starts the agent anew may be quicker than we. */
+	while (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (clock_monotonic_ns() > end)
-			return err_set(err, ETIMEDOUT, "the agent, process %d, does not end", pid);
+			return err_set(err, ETIMEDOUT, "%s/lock is held by process %d, which does not end",
+				directory, pid);
+		r = lock_end_holder(fd, &pid, err);
 		poll(NULL, 0, 5);
 	}
-	*ret_lock = TAKE_FD(fd);
-	return 0;
+	if (r == 0)
+		*ret_lock = TAKE_FD(fd);
+	return r;
 }

@@ -38,7 +38,7 @@ def replace(lab, node, podwire):
     start_agent(lab, node, arguments, podwire)
     layout = lab.query(node, "status")["layout"]
     assert layouts(lab, node) == [layout], "the former layout has gone, and only that"
-    wait_for(lambda: lab.on_node(node, "diff").stdout == "", "all is as wanted")
+    wait_for(lambda: not lab.query(node, "diff")["rows"], "all is as wanted")
     return layout
 
 
@@ -218,3 +218,24 @@ def test_uninstall_in_the_middle(make_lab, release):
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
         assert directory + "/bpf" not in mounts.read()
     assert "pw-" not in snapshot(lab, node)
+
+
+def test_uninstall_beside_a_supervisor(make_lab):
+    """Somebody starts the agent again whenever it ends: uninstall is done all the same."""
+    lab = make_lab("-n", "2", manifests=(), name="-supervisor")
+    lab.expected = [".*"]
+    node = lab.nodes()[0]
+    arguments, directory = agent_arguments(lab, node), lab.run_directory(node)
+    lab.kill(lab.agent_pid(node))
+    supervisor = lab.start(node, "sh", "-c", 'echo ready; while :; do "$@" 2>/dev/null; done',
+                           "supervisor", PODWIRE, *arguments[1:], start_new_session=True)
+    try:
+        assert supervisor.stdout.readline() == "ready\n"
+        wait_for(lambda: serves(lab, node), "the supervisor's agent serves")
+        lab.exec(node, PODWIRE, "uninstall", "--run-dir", directory)
+        assert not lab.agent_pid(node) or not serves(lab, node)
+        assert not os.path.exists(os.path.join(directory, "bpf"))
+        assert "pw-" not in snapshot(lab, node)
+    finally:
+        os.killpg(supervisor.pid, signal.SIGKILL)
+        supervisor.wait()
