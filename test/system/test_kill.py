@@ -10,13 +10,13 @@ import subprocess
 import time
 
 import pytest
-from labs import HERE, PODWIRE, PYTHON, run, wait_for
+from labs import HERE, PODWIRE, PYTHON, run, wait_for, write_json
 from test_agent import agent_arguments, check_traffic, serves, start_agent, traffic
 from test_upgrade import layouts
 
 LONG = bool(os.environ.get("PODWIRE_TEST_ALL"))
 KILLS = 1000 if LONG else 20
-POINTS = None if LONG else 10  # of a start; None: all that change anything
+POINTS = None if LONG else 8  # of a start; None: all that change anything
 LIFE = 0.6  # seconds; longer than a start takes, with two processors and others at work
 BPFTOOL = "/usr/sbin/bpftool"
 
@@ -100,7 +100,7 @@ def compared(lab, node):
     """Everything was compared once more."""
     count = lab.query(node, "status")["reconciled"]
     wait_for(lambda: lab.query(node, "status")["reconciled"] > count, "all is compared again")
-    wait_for(lambda: lab.on_node(node, "diff").stdout == "", "what a meddler has done is undone")
+    wait_for(lambda: not lab.query(node, "diff")["rows"], "what a meddler has done is undone")
 
 
 # --- agents with a short life ---
@@ -216,28 +216,50 @@ def test_random_moments(lab):
     wait_for(lambda: kernel(lab, node) == there, "nothing is left over")
 
 
+class Cluster:
+    """The objects with and without some more, so that a start has rows to add or to remove."""
+
+    def __init__(self, lab):
+        self.path = os.path.join(lab.directory, "objects", "more-nodes.json")
+
+    def grow(self, grown):
+        if grown:
+            write_json(self.path, {"apiVersion": "v1", "kind": "List", "items": [
+                {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"more-{i}"},
+                 "spec": {"podCIDRs": [f"10.244.{200 + i}.0/24"]},
+                 "status": {"addresses": [{"type": "InternalIP", "address": f"10.89.1.{200 + i}"}]}}
+                for i in range(5)]})
+        elif os.path.exists(self.path):
+            os.unlink(self.path)
+
+
 def test_each_change_of_a_start(lab, tmp_path):
-    """Killed where it is about to change something; the next start, or the one after, completes."""
+    """Killed where it is about to change something, while there are rows to add or to remove: the
+    next start completes that, byte for byte as a start that nobody disturbs."""
     skip_hostile(lab)
-    node = victim(lab)
+    node, cluster = victim(lab), Cluster(lab)
     arguments, names = agent_arguments(lab, node), compiled_tables(lab, node)
     compared(lab, node)
-    before, there = rows(lab, node, names), kernel(lab, node)
+    wanted, there = {False: rows(lab, node, names)}, kernel(lab, node)
     source, target, addresses = pair(lab)
     results = {}
     with traffic(lab, source, target, addresses, results):
         lab.kill(lab.agent_pid(node))
+        cluster.grow(True)
         points = changing_calls(lab, node, arguments, PODWIRE, str(tmp_path / "trace"))
+        wanted[True] = rows(lab, node, names)
+        assert len(wanted[True]["pw_range"]) == len(wanted[False]["pw_range"]) + 5
         for number, point in enumerate(chosen(points)):
+            grown = number % 2 == 1
+            cluster.grow(grown)
             killed_at(lab, node, arguments, PODWIRE, point)
-            assert rows(lab, node, names) == before, point
-            if number % 4 == 3:
-                start_agent(lab, node, arguments)
-                assert rows(lab, node, names) == before, point
-                lab.kill(lab.agent_pid(node))
+            start_agent(lab, node, arguments)
+            assert rows(lab, node, names) == wanted[grown], point
+            lab.kill(lab.agent_pid(node))
+        cluster.grow(False)
         start_agent(lab, node, arguments)
         compared(lab, node)
-        assert rows(lab, node, names) == before
+        assert rows(lab, node, names) == wanted[False]
     check_traffic(results)
     wait_for(lambda: kernel(lab, node) == there, "nothing is left over")
 
