@@ -183,13 +183,23 @@ static int tunnel_is_ours(const struct agent *agent, const struct link_info *lin
 	return link->vxlan_external && link->vxlan_port == agent->settings.tunnel_port;
 }
 
-static int tunnel_attach(const struct agent *agent, struct err *err)
+static int node_attach_program(struct agent *agent, enum program program,
+	enum program_direction direction, const char *device, unsigned int ifindex,
+	struct err *err)
 {
-	int r = programs_attach(agent->programs, PROGRAM_FROM_TUNNEL, PROGRAM_INGRESS,
-		NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
+	int r = programs_attach(agent->programs, program, direction, device, ifindex, err);
+
+	agent->changed += r > 0;
+	return r < 0 ? r : 0;
+}
+
+static int tunnel_attach(struct agent *agent, struct err *err)
+{
+	int r = node_attach_program(agent, PROGRAM_FROM_TUNNEL, PROGRAM_INGRESS, NODE_TUNNEL_LINK,
+		agent->facts.tunnel_ifindex, err);
 
 	return r < 0 ? r
-		     : programs_attach(agent->programs, PROGRAM_TO_TUNNEL, PROGRAM_EGRESS,
+		     : node_attach_program(agent, PROGRAM_TO_TUNNEL, PROGRAM_EGRESS,
 			       NODE_TUNNEL_LINK, agent->facts.tunnel_ifindex, err);
 }
 
@@ -304,7 +314,12 @@ int node_attach(struct agent *agent, struct err *err)
 {
 	int r = node_set_programs(agent, err);
 
-	return r < 0 ? r : tunnel_attach(agent, err);
+	if (r == 0)
+		r = programs_keep_tables(agent->programs, err);
+	if (r < 0)
+		return r;
+	agent->changed += (unsigned long)r;
+	return tunnel_attach(agent, err);
 }
 
 int node_attach_wires(struct agent *agent, struct err *err)
@@ -314,11 +329,11 @@ int node_attach_wires(struct agent *agent, struct err *err)
 	for (unsigned int i = 0; i < agent->facts.wire_count && r == 0; i++) {
 		const struct wire *wire = &agent->facts.wire[i];
 
-		r = programs_attach(agent->programs,
+		r = node_attach_program(agent,
 			wire->ethernet ? PROGRAM_FROM_WIRE : PROGRAM_FROM_WIRE_BARE, PROGRAM_INGRESS,
 			wire->name, wire->ifindex, err);
 	}
 	if (r == 0)
-		programs_detach(agent->bpf_directory, link_is_wanted, agent);
+		programs_detach(agent->programs, link_is_wanted, agent);
 	return r;
 }

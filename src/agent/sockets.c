@@ -25,6 +25,7 @@ void sockets_attach(struct agent *agent)
 	struct err err = {0};
 	int r = sockets_try(agent, &err);
 
+	agent->changed += r > 0;
 	if (r < 0) {
 		problems_add(&agent->problems, "settings", false,
 			"cgroup: Services are not in the socket call, but in the packet path alone: %s",

@@ -25,6 +25,13 @@
 #define BPF_TCX_INGRESS_ 46
 #define BPF_TCX_EGRESS_ 47
 
+/* Held by a descriptor, too: who removes its pin does not detach it while the agent lives. */
+struct program_link {
+	enum program program;
+	unsigned int ifindex; /* 0: on a cgroup */
+	int fd;
+};
+
 struct programs {
 	struct pod_bpf *pod;
 	struct wire_bpf *wire;
@@ -32,8 +39,10 @@ struct programs {
 	struct tunnel_bpf *tunnel;
 	struct sock_bpf *sock;
 	struct err sock_refused; /* why there is none */
-	char links[PATH_MAX];
+	char links[PATH_MAX], tables[PATH_MAX]; /* directories of pins */
 	int fd[PROGRAM_MAX]; /* borrowed from the objects above */
+	struct program_link *link;
+	size_t link_count, link_capacity;
 };
 
 static const char *const program_names[] = {
@@ -223,6 +232,13 @@ static int programs_make_directory(const char *path, struct err *err)
 	return 0;
 }
 
+static int programs_make_directories(const struct programs *programs, struct err *err)
+{
+	int r = programs_make_directory(programs->tables, err);
+
+	return r < 0 ? r : programs_make_directory(programs->links, err);
+}
+
 int programs_load(
 	const struct programs_options *options, struct programs **ret_programs, struct err *err)
 {
@@ -231,9 +247,9 @@ int programs_load(
 
 	libbpf_set_print(programs_libbpf_print);
 	snprintf(programs->links, sizeof(programs->links), "%s/links", options->directory);
-	r = programs_make_directory(programs_table_directory(options->directory), err);
-	if (r == 0)
-		r = programs_make_directory(programs->links, err);
+	snprintf(programs->tables, sizeof(programs->tables), "%s",
+		programs_table_directory(options->directory));
+	r = programs_make_directories(programs, err);
 	if (r == 0)
 		r = programs_load_all(programs, options, err);
 	if (r < 0)
@@ -252,41 +268,112 @@ void programs_free(struct programs **programs)
 	wire_bpf__destroy((*programs)->wire_bare);
 	tunnel_bpf__destroy((*programs)->tunnel);
 	sock_bpf__destroy((*programs)->sock);
+	for (size_t i = 0; i < (*programs)->link_count; i++)
+		close((*programs)->link[i].fd);
+	free((*programs)->link);
 	free(*programs);
 	*programs = NULL;
 }
 
-/* 0: the pinned link runs the program now; else it must be made anew. */
-static int programs_take_over(const char *path, int program)
+/* By number: a device's name may change, and may have a dot, which bpffs refuses. */
+static char *link_path(const struct programs *programs, enum program program, unsigned int ifindex)
 {
-	_close_ int link = bpf_obj_get(path);
-
-	if (link < 0)
-		return -ENOENT;
-	if (bpf_link_update(link, program, NULL) == 0)
-		return 0;
-	unlink(path); /* its device has gone */
-	return -ENOLINK;
+	return mem_format("%s/%s:%u", programs->links, program_names[program], ifindex);
 }
 
-int programs_attach(const struct programs *programs, enum program program,
+static struct program_link *link_hold(
+	struct programs *programs, enum program program, unsigned int ifindex, int fd)
+{
+	struct program_link *link;
+
+	programs->link = mem_grow(programs->link, &programs->link_capacity,
+		programs->link_count + 1, sizeof(*programs->link));
+	link = &programs->link[programs->link_count++];
+	*link = (struct program_link){.program = program, .ifindex = ifindex, .fd = fd};
+	return link;
+}
+
+static void link_let_go(struct programs *programs, struct program_link *link)
+{
+	close(link->fd);
+	*link = programs->link[--programs->link_count];
+}
+
+/* The link that is held, or was pinned by an agent before us; NULL: there is none. */
+static struct program_link *link_get(
+	struct programs *programs, enum program program, unsigned int ifindex, const char *path)
+{
+	int fd;
+
+	for (size_t i = 0; i < programs->link_count; i++)
+		if (programs->link[i].program == program && programs->link[i].ifindex == ifindex)
+			return &programs->link[i];
+	fd = bpf_obj_get(path);
+	return fd < 0 ? NULL : link_hold(programs, program, ifindex, fd);
+}
+
+int programs_attach(struct programs *programs, enum program program,
 	enum program_direction direction, const char *device, unsigned int ifindex,
 	struct err *err)
 {
-	/* By number: a device's name may change, and may have a dot, which bpffs refuses. */
-	_free_ char *path = mem_format("%s/%s:%u", programs->links, program_names[program], ifindex);
+	_free_ char *path = link_path(programs, program, ifindex);
 	int hook = direction == PROGRAM_INGRESS ? BPF_TCX_INGRESS_ : BPF_TCX_EGRESS_;
-	_close_ int link = -1;
+	struct program_link *link = link_get(programs, program, ifindex, path);
+	int fd;
 
-	if (programs_take_over(path, programs->fd[program]) == 0)
+	if (link && bpf_link_update(link->fd, programs->fd[program], NULL) < 0) {
+		unlink(path); /* its device has gone, or somebody has detached it */
+		link_let_go(programs, link);
+		link = NULL;
+	}
+	if (link && access(path, F_OK) == 0)
 		return 0;
-	link = bpf_link_create(
-		programs->fd[program], (int)ifindex, (enum bpf_attach_type)hook, NULL);
-	if (link < 0)
-		return err_system(err, errno, "attaching %s to %s", program_names[program], device);
-	if (bpf_obj_pin(link, path) < 0)
+	if (!link) {
+		fd = bpf_link_create(programs->fd[program], (int)ifindex,
+			(enum bpf_attach_type)hook, NULL);
+		if (fd < 0)
+			return err_system(err, errno, "attaching %s to %s", program_names[program],
+				device);
+		link = link_hold(programs, program, ifindex, fd);
+	}
+	if (bpf_obj_pin(link->fd, path) < 0)
 		return err_system(err, errno, "pinning the link at %s", path);
-	return 0;
+	return 1;
+}
+
+static int map_keep_pin(struct bpf_map *map, struct err *err)
+{
+	const char *path = bpf_map__pin_path(map);
+
+	if (!path || access(path, F_OK) == 0)
+		return 0;
+	if (bpf_obj_pin(bpf_map__fd(map), path) < 0)
+		return err_system(err, errno, "pinning the table at %s", path);
+	return 1;
+}
+
+int programs_keep_tables(struct programs *programs, struct err *err)
+{
+	struct bpf_object *const objects[] = {programs->pod->obj, programs->wire->obj,
+		programs->tunnel->obj, programs->sock ? programs->sock->obj : NULL};
+	int count = 0, r = programs_make_directories(programs, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
+		struct bpf_map *map;
+
+		if (!objects[i])
+			continue;
+		bpf_object__for_each_map(map, objects[i])
+		{
+			r = map_keep_pin(map, err);
+			if (r < 0)
+				return r;
+			count += r;
+		}
+	}
+	return count;
 }
 
 static bool link_is_on_cgroup(int link, uint64_t cgroup)
@@ -299,36 +386,42 @@ static bool link_is_on_cgroup(int link, uint64_t cgroup)
 
 /* The old link stays open until there is a new one, so that no call goes between them. */
 static int programs_attach_hook(
-	const struct programs *programs, enum program program, int cgroup, struct err *err)
+	struct programs *programs, enum program program, int cgroup, struct err *err)
 {
 	_free_ char *path = mem_format("%s/%s", programs->links, program_names[program]);
-	_close_ int old = bpf_obj_get(path), link = -1;
-	int fd = programs->fd[program];
+	struct program_link *link = link_get(programs, program, 0, path);
+	int fd = programs->fd[program], made;
 
-	if (old >= 0 && link_is_on_cgroup(old, cgroup_id(cgroup)) &&
-		bpf_link_update(old, fd, NULL) == 0)
+	if (!link || !link_is_on_cgroup(link->fd, cgroup_id(cgroup)) ||
+		bpf_link_update(link->fd, fd, NULL) < 0) {
+		made = bpf_link_create(fd, cgroup, cgroup_hooks[program], NULL);
+		if (made < 0)
+			return err_system(err, errno, "attaching %s", program_names[program]);
+		unlink(path);
+		if (link)
+			link_let_go(programs, link);
+		link = link_hold(programs, program, 0, made);
+	}
+	if (access(path, F_OK) == 0)
 		return 0;
-	link = bpf_link_create(fd, cgroup, cgroup_hooks[program], NULL);
-	if (link < 0)
-		return err_system(err, errno, "attaching %s", program_names[program]);
-	unlink(path);
-	if (bpf_obj_pin(link, path) < 0)
+	if (bpf_obj_pin(link->fd, path) < 0)
 		return err_system(err, errno, "pinning the link at %s", path);
-	return 0;
+	return 1;
 }
 
-int programs_attach_cgroup(
-	const struct programs *programs, const char *directory, struct err *err)
+int programs_attach_cgroup(struct programs *programs, const char *directory, struct err *err)
 {
 	_close_ int cgroup = -1;
-	int r;
+	int count = 0, r;
 
 	if (!programs->sock)
 		return err_set(err, programs->sock_refused.code, "%s", programs->sock_refused.text);
 	r = cgroup_open(directory, &cgroup, err);
-	for (enum program program = PROGRAM_CONNECT4; program < PROGRAM_MAX && r == 0; program++)
+	for (enum program program = PROGRAM_CONNECT4; program < PROGRAM_MAX && r >= 0; program++) {
 		r = programs_attach_hook(programs, program, cgroup, err);
-	return r < 0 ? err_wrap(err, "cgroup %s", directory) : 0;
+		count += r > 0;
+	}
+	return r < 0 ? err_wrap(err, "cgroup %s", directory) : count;
 }
 
 /* A release that has more programs, or other ones, leaves links that we would never swap. */
@@ -343,18 +436,30 @@ static int link_has_our_name(const char *link)
 	return 0;
 }
 
-void programs_detach(const char *directory, int (*keep)(const char *link, void *context),
-	void *context)
+static void links_let_go(
+	struct programs *programs, int (*keep)(const char *link, void *context), void *context)
 {
-	_free_ char *links = mem_format("%s/links", directory);
-	DIR *entries = opendir(links);
+	for (size_t i = programs->link_count; i-- > 0;) {
+		struct program_link *link = &programs->link[i];
+		_free_ char *name = mem_format("%s:%u", program_names[link->program], link->ifindex);
+
+		if (link->ifindex && !keep(name, context))
+			link_let_go(programs, link);
+	}
+}
+
+void programs_detach(
+	struct programs *programs, int (*keep)(const char *link, void *context), void *context)
+{
+	DIR *entries = opendir(programs->links);
 	struct dirent *entry;
 
+	links_let_go(programs, keep, context);
 	if (!entries)
 		return;
 	while ((entry = readdir(entries))) {
-		if (entry->d_name[0] == '.' || (keep && link_has_our_name(entry->d_name) &&
-						       keep(entry->d_name, context)))
+		if (entry->d_name[0] == '.' ||
+			(link_has_our_name(entry->d_name) && keep(entry->d_name, context)))
 			continue;
 		unlinkat(dirfd(entries), entry->d_name, 0);
 	}

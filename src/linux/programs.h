@@ -50,22 +50,26 @@ const char *program_name(enum program program);
 
 /*
  * Attaches by a TCX link that stays when the agent ends. A link that is there already gets the
- * new program; one whose device has gone is made anew. A new link costs 9-32 ms (RCU).
+ * new program; one whose device has gone is made anew. A new link costs 9-32 ms (RCU). Returns 1
+ * where it had to be made or pinned, else 0.
  */
-int programs_attach(const struct programs *programs, enum program program,
+int programs_attach(struct programs *programs, enum program program,
 	enum program_direction direction, const char *device, unsigned int ifindex,
 	struct err *err);
 
 /*
  * Attaches what acts on sockets to a cgroup2 directory, by links that stay as well. The kernel may
- * have refused to load it: everything else works without, and this says why.
+ * have refused to load it: everything else works without, and this says why. Returns how many had
+ * to be made or pinned.
  */
-int programs_attach_cgroup(
-	const struct programs *programs, const char *directory, struct err *err);
+int programs_attach_cgroup(struct programs *programs, const char *directory, struct err *err);
 
-/* Removes the links that `keep` refuses, and those of programs that we have not; NULL: all. */
-void programs_detach(const char *directory, int (*keep)(const char *link, void *context),
-	void *context);
+/* Pins what has lost its pin; returns how many tables these were. */
+int programs_keep_tables(struct programs *programs, struct err *err);
+
+/* Removes the links that `keep` refuses, and those of programs that we have not. */
+void programs_detach(
+	struct programs *programs, int (*keep)(const char *link, void *context), void *context);
 
 /* BPFDIR/LAYOUT, in a static buffer. */
 const char *programs_table_directory(const char *directory);

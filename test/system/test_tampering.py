@@ -8,7 +8,7 @@ import shutil
 import signal
 
 import pytest
-from labs import run, wait_for
+from labs import PODWIRE, run, wait_for
 
 PORT = 80
 SECONDS = 10  # within which everything is repaired
@@ -146,12 +146,52 @@ def test_rows(lab, table):
     assert all_reach(lab)
 
 
-def test_pins(lab):
-    """A link whose pin is gone is gone itself; another takes its place."""
-    run("sh", "-c", f"rm {lab.run_directory(lab.victim)}/bpf/links/from_*")
-    wait_for(lambda: len(run("ls", f"{lab.run_directory(lab.victim)}/bpf/links").stdout.split())
-             == 3, "all links are pinned again", SECONDS)
+def pins(lab):
+    """Tables and links by path, without the numbers of devices."""
+    found = run("find", f"{lab.run_directory(lab.victim)}/bpf", "-type", "f").stdout.split()
+    return sorted(re.sub(r":\d+$", "", path.split("/bpf/")[1]) for path in found)
+
+
+def attached(lab):
+    """How many links run a program of this agent."""
+    _, programs = lab.kernel_objects()
+    links = json.loads(run("/usr/sbin/bpftool", "-j", "link", "list").stdout)
+    return sum(link.get("prog_id") in programs for link in links)
+
+
+@pytest.mark.parametrize("what", ["links/*", "*/pw_*", "[!mp]*"])
+def test_pins(lab, what):
+    """The agent holds what somebody has unpinned: nothing is detached, and all is pinned again."""
+    if not shutil.which("bpftool", path="/usr/sbin:/sbin:/usr/bin"):
+        pytest.skip("bpftool is not installed")
+    before, links, count = pins(lab), attached(lab), repaired(lab)
+    assert links >= 3 * len(lab.nodes()) and len(before) > 10
+    with paused(lab.agent_pid(lab.victim)):
+        run("sh", "-c", f"rm -r {lab.run_directory(lab.victim)}/bpf/{what}")
+        assert pins(lab) != before
+        assert attached(lab) == links
+        assert all_reach(lab)
+    wait_for(lambda: pins(lab) == before, "all is pinned again", SECONDS)
+    wait_for(lambda: repaired(lab) > count, "it is counted", SECONDS)
+    assert attached(lab) == links
     assert all_reach(lab)
+
+
+def test_bpffs_unmounted(make_lab):
+    """Nothing of ours is detached; the node says what is wrong, and `podwire init` mends it."""
+    lab = make_lab("-n", "2", "--family", "dual", name="-bpffs")
+    lab.victim = lab.nodes()[0]
+    lab.expected = ["Permission denied"]
+    before, links = pins(lab), attached(lab)
+    lab.exec(lab.victim, "umount", f"{lab.run_directory(lab.victim)}/bpf")
+    wait_for(lambda: not lab.query(lab.victim, "status")["ready"], "it is not ready", SECONDS)
+    assert attached(lab) == links
+    assert all_reach(lab)
+    lab.exec(lab.victim, PODWIRE, "init", "--run-dir", lab.run_directory(lab.victim),
+             "--settings", os.path.join(lab.run_directory(lab.victim), "podwire.yaml"))
+    wait_for(lambda: lab.query(lab.victim, "status")["ready"], "it is ready again", SECONDS)
+    assert pins(lab) == before
+    assert attached(lab) == links
 
 
 def test_strict_reverse_path(make_lab):
