@@ -22,6 +22,8 @@ struct repair {
 	struct agent *agent;
 	struct netlink_batch batch;
 	bool *has_filters, *has_limit;
+	unsigned int anchor; /* 0: gone; the reconciliation makes it anew */
+	bool anchor_has_filters;
 	unsigned long count;
 };
 
@@ -31,11 +33,29 @@ static void repair_say(struct repair *repair, const char *what, const char *name
 	repair->count++;
 }
 
+static void repair_node_link(struct repair *repair, const struct link_info *link)
+{
+	const unsigned int mtu = repair->agent->facts.pod_mtu;
+
+	if (strcmp(link->name, NODE_TUNNEL_LINK) == 0 && mtu && link->mtu != mtu) {
+		link_set_mtu(&repair->batch, link->ifindex, mtu);
+		repair_say(repair, "the MTU", link->name);
+	}
+	if (strcmp(link->name, NODE_ANCHOR_LINK) != 0)
+		return;
+	repair->anchor = link->ifindex;
+	if (link->up) {
+		link_set_up(&repair->batch, link->ifindex, false);
+		repair_say(repair, "the state", link->name);
+	}
+}
+
 static int repair_link(const struct link_info *link, void *context)
 {
 	struct repair *repair = context;
 	const struct attachments *attachments = &repair->agent->attachments;
 
+	repair_node_link(repair, link);
 	for (size_t i = 0; i < attachments->count; i++) {
 		const struct attachment *a = &attachments->item[i];
 
@@ -57,26 +77,33 @@ static int repair_see_filters(const struct clsact *clsact, void *context)
 {
 	struct repair *repair = context;
 	const struct attachments *attachments = &repair->agent->attachments;
+	bool ours = clsact->ingress_block == NODE_INGRESS_BLOCK &&
+		    clsact->egress_block == NODE_EGRESS_BLOCK;
 
+	if (clsact->ifindex == repair->anchor)
+		repair->anchor_has_filters = ours;
 	for (size_t i = 0; i < attachments->count; i++)
 		if (attachments->item[i].ifindex == clsact->ifindex)
-			repair->has_filters[i] = clsact->ingress_block == NODE_INGRESS_BLOCK &&
-						 clsact->egress_block == NODE_EGRESS_BLOCK;
+			repair->has_filters[i] = ours;
 	return 0;
+}
+
+static void repair_filter(struct repair *repair, unsigned int ifindex, const char *name)
+{
+	qdisc_delete_clsact(&repair->batch, ifindex);
+	qdisc_add_clsact(&repair->batch, ifindex, NODE_INGRESS_BLOCK, NODE_EGRESS_BLOCK);
+	repair_say(repair, "the filter", name);
 }
 
 static void repair_filters(struct repair *repair)
 {
 	const struct attachments *attachments = &repair->agent->attachments;
 
-	for (size_t i = 0; i < attachments->count; i++) {
-		if (repair->has_filters[i])
-			continue;
-		qdisc_delete_clsact(&repair->batch, attachments->item[i].ifindex);
-		qdisc_add_clsact(&repair->batch, attachments->item[i].ifindex,
-			NODE_INGRESS_BLOCK, NODE_EGRESS_BLOCK);
-		repair_say(repair, "the filter", attachments->item[i].link);
-	}
+	if (repair->anchor && !repair->anchor_has_filters)
+		repair_filter(repair, repair->anchor, NODE_ANCHOR_LINK);
+	for (size_t i = 0; i < attachments->count; i++)
+		if (!repair->has_filters[i])
+			repair_filter(repair, attachments->item[i].ifindex, attachments->item[i].link);
 }
 
 static struct shaper repair_limit_of(const struct attachment *a)
@@ -128,7 +155,7 @@ static int repair_limits(struct repair *repair, struct err *err)
 	return r;
 }
 
-static int repair_pods(struct repair *repair, struct err *err)
+static int repair_links(struct repair *repair, struct err *err)
 {
 	struct agent *agent = repair->agent;
 	int r;
@@ -190,7 +217,7 @@ static void repair_all(struct agent *agent)
 	unsigned long changed;
 	struct err err = {0};
 
-	if (repair_pods(&repair, &err) < 0 || repair_sysctls(&repair, &err) < 0 ||
+	if (repair_links(&repair, &err) < 0 || repair_sysctls(&repair, &err) < 0 ||
 		repair_masquerading(&repair, &err) < 0)
 		log_error("repairing: %s", err.text);
 	changed = agent->changed;

@@ -51,13 +51,21 @@ def filters(lab):
     return ["from_pod" in found[0], "to_pod" in found[1]]
 
 
-def qdisc(lab):
-    done = lab.exec(lab.victim, "tc", "qdisc", "show", "dev", pod_link(lab))
+def addresses(lab):
+    """Of the tunnel."""
+    done = lab.exec(lab.victim, "ip", "-o", "address", "show", "dev", "pw-tunnel", "scope",
+                    "global", check=False)
+    return sorted(line.split()[3] for line in done.stdout.splitlines())
+
+
+def qdisc(lab, device=None):
+    done = lab.exec(lab.victim, "tc", "qdisc", "show", "dev", device or pod_link(lab), check=False)
     return re.findall(r"(?:in|e)gress_block \d+", done.stdout)
 
 
 def sysctls(lab):
-    keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.pw-tunnel.rp_filter"]
+    keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.pw-tunnel.rp_filter",
+            "net.ipv6.conf.pw-tunnel.accept_ra"]
     return lab.exec(lab.victim, "sysctl", *keys, check=False).stdout
 
 
@@ -65,7 +73,9 @@ def state(lab):
     link = links(lab)
     pod = link[pod_link(lab)]
     return (tables(lab), ruleset(lab), filters(lab), qdisc(lab), sysctls(lab),
-            pod["address"], "UP" in pod["flags"], "pw-tunnel" in link, "pw-anchor" in link)
+            pod["address"], "UP" in pod["flags"], link.get("pw-tunnel", {}).get("mtu"),
+            [link.get("pw-anchor", {}).get(key) for key in ("flags", "qdisc")],
+            qdisc(lab, "pw-anchor"), addresses(lab))
 
 
 TAMPERING = {
@@ -79,7 +89,14 @@ TAMPERING = {
     "neighbors": "ip neigh flush dev {link} nud permanent",
     "tunnel": "ip link del pw-tunnel",
     "tunnel down": "ip link set pw-tunnel down",
+    "another tunnel": "ip link del pw-tunnel; ip link add pw-tunnel type vxlan id 7 dstport 4789; "
+                      "ip link set pw-tunnel up",
+    "MTU of the tunnel": "ip link set pw-tunnel mtu 1300",
+    "addresses of the tunnel": "ip address flush dev pw-tunnel",
+    "another address on the tunnel": "ip address add 192.0.2.1/32 dev pw-tunnel",
     "anchor": "ip link del pw-anchor",
+    "filter of the anchor": "tc qdisc del dev pw-anchor clsact",
+    "anchor up": "ip link set pw-anchor up",
     "nft table": "nft delete table inet podwire",
     "nft rules": "nft flush table inet podwire",
     "nft rule altered": "nft replace rule inet podwire tunnel_in handle $(nft -a list chain inet "
@@ -88,6 +105,7 @@ TAMPERING = {
     "forwarding": "sysctl -qw net.ipv4.ip_forward=0",
     "forwarding of IPv6": "sysctl -qw net.ipv6.conf.all.forwarding=0",
     "reverse-path filter": "sysctl -qw net.ipv4.conf.pw-tunnel.rp_filter=1",
+    "router advertisements": "sysctl -qw net.ipv6.conf.pw-tunnel.accept_ra=1",
 }
 
 
