@@ -104,6 +104,13 @@ def paths(names, options):
                         yield from compare(name, ours, theirs, options)
 
 
+def bench_service(options):
+    """Connecting to a Service, beside connecting to its only pod."""
+    with contextlib.closing(peers.LabPair("the pod itself", 1, "vxlan")) as pod:
+        service = peers.ServicePair(pod, PORT)
+        yield from compare("connect", service, pod, options)
+
+
 # --- what has no pair of ends ---
 
 def bench_programs(_options):
@@ -216,7 +223,7 @@ def bench_lab(options):
         yield {"name": f"lab {verb}, three nodes", "unit": "s", "podwire": spread(values)}
 
 
-SINGLE = {"programs": bench_programs, "cni": bench_cni, "memory": bench_memory, "lab": bench_lab}
+SINGLE = {"programs": bench_programs, "service": bench_service, "cni": bench_cni, "memory": bench_memory, "lab": bench_lab}
 
 
 # --- the table ---

@@ -174,3 +174,28 @@ class LabPair(Pair):
     def close(self):
         if os.path.exists(f"/run/podwire/lab/{self.lab}"):
             self.podwire("down")
+
+
+class ServicePair(Pair):
+    """The pods of another pair, by a Service in front of the server."""
+
+    NAME = "bench"
+
+    def __init__(self, pair, port):
+        super().__init__("Service")
+        self.pair = pair
+        labels = pair.server["metadata"]["labels"]
+        run(PODWIRE, "lab", "apply", "--name", pair.lab, "-f", "-", input=json.dumps({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": self.NAME, "namespace": pair.server["metadata"]["namespace"]},
+            "spec": {"selector": {"app": labels["app"]}, "ipFamilyPolicy": "PreferDualStack",
+                     "ports": [{"port": port}]}}))
+        services = json.loads(pair.podwire("get", "services", "-A", "-o", "json"))["items"]
+        self.addresses = next(service["spec"]["clusterIPs"] for service in services
+                              if service["metadata"]["name"] == self.NAME)
+
+    def command(self, end, *arguments):
+        return self.pair.command(end, *arguments)
+
+    def address(self, family):
+        return next(a for a in self.addresses if (":" in a) == (family == 6))
