@@ -140,6 +140,35 @@ static int cni_read_arguments(
 	return 0;
 }
 
+static bool cni_is_uid(const char *text)
+{
+	return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") ==
+	       strlen(text);
+}
+
+/* They are written down and shown, and objects are found by them. */
+static int cni_check_arguments(const struct cni_request *request, struct cni_error *error)
+{
+	const struct {
+		const char *name, *value, *kind;
+		bool (*holds)(const char *value);
+	} rules[] = {
+		{"K8S_POD_NAMESPACE", request->pod_namespace, "name of a namespace", name_is_label},
+		{"K8S_POD_NAME", request->pod_name, "name of a pod", name_is_subdomain},
+		{"K8S_POD_UID", request->pod_uid, "uid", cni_is_uid},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		_json_ json_t *value = json_string(rules[i].value);
+		char shown[JSON_SHOW_SIZE];
+
+		if (*rules[i].value && !rules[i].holds(rules[i].value))
+			return cni_fail(error, CNI_INVALID_ENVIRONMENT, "CNI_ARGS: %s: %s is no %s",
+				rules[i].name, json_show(value, shown), rules[i].kind);
+	}
+	return 0;
+}
+
 int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct cni_error *error)
 {
 	_cleanup_(cni_request_clear) struct cni_request request = {
@@ -163,6 +192,8 @@ int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct
 		return -EINVAL;
 	}
 	r = cni_read_arguments(arguments, &request, error);
+	if (r == 0)
+		r = cni_check_arguments(&request, error);
 	if (r < 0 && request.command != CNI_DEL)
 		return r;
 	*ret_request = request;

@@ -36,7 +36,7 @@ struct connection {
 	struct connection *next, **place;
 	struct loop_timer silence;
 	int fd;
-	bool may_write;
+	bool may_write, refused; /* refused: closed once the peer has been told */
 	struct text in, out;
 	size_t sent;
 	int passed[CONTROL_FDS_MAX];
@@ -312,11 +312,27 @@ static bool connection_send(struct connection *connection)
 		}
 		connection->sent += (size_t)n;
 	}
+	if (connection->refused) {
+		connection_close(connection);
+		return false;
+	}
 	text_clear(&connection->out);
 	connection->sent = 0;
 	loop_change(connection->control->loop, connection->fd, EPOLLIN, NULL);
 	return true;
 }
+
+/* What the peer sends beyond is not read, so it sees the end at once. */
+static bool connection_refuse(struct connection *connection)
+{
+	text_clear(&connection->in);
+	control_reply_error(
+		&connection->out, "io.podwire.BadRequest", "a request has at most 8 MiB");
+	text_append_bytes(&connection->out, "", 1);
+	connection->refused = true;
+	return connection_send(connection);
+}
+_Static_assert(CONTROL_REQUEST_MAX == 8UL << 20, "as the text says");
 
 static void connection_take_fds(struct connection *connection, struct msghdr *message)
 {
@@ -350,35 +366,40 @@ static bool connection_receive(struct connection *connection)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
-	if (n <= 0 || connection->in.length + (size_t)n > CONTROL_REQUEST_MAX) {
+	if (n <= 0) {
 		connection_close(connection);
 		return false;
 	}
+	if (connection->in.length + (size_t)n > CONTROL_REQUEST_MAX)
+		return connection_refuse(connection);
 	connection_take_fds(connection, &message);
 	text_append_bytes(&connection->in, buffer, (size_t)n);
 	return true;
 }
 
 /*
- * The requests that are whole, one after the other: the next waits until the answer before it is
- * off, so that a peer which asks and never reads costs one answer and no more.
+ * One request that is whole. The next waits until the answer before it is off, so that a peer which
+ * asks and never reads costs one answer and no more; and until others have had their turn: this
+ * connection goes on when it can take an answer, which it can.
  */
 static void connection_serve(struct connection *connection)
 {
+	struct text rest = {0};
+	size_t length;
 	char *end;
 
-	while (!connection->out.length && connection->in.length &&
-		(end = memchr(connection->in.data, '\0', connection->in.length))) {
-		size_t length = (size_t)(end - connection->in.data);
-		struct text rest = {0};
-
-		connection_answer(connection, connection->in.data, length);
-		text_append_bytes(&rest, end + 1, connection->in.length - length - 1);
-		text_clear(&connection->in);
-		connection->in = rest;
-		if (!connection_send(connection))
-			return;
-	}
+	if (connection->out.length || !connection->in.length)
+		return;
+	end = memchr(connection->in.data, '\0', connection->in.length);
+	if (!end)
+		return;
+	length = (size_t)(end - connection->in.data);
+	connection_answer(connection, connection->in.data, length);
+	text_append_bytes(&rest, end + 1, connection->in.length - length - 1);
+	text_clear(&connection->in);
+	connection->in = rest;
+	if (connection_send(connection) && connection->in.length)
+		loop_change(connection->control->loop, connection->fd, EPOLLOUT, NULL);
 }
 
 void control_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)

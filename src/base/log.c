@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,7 @@ enum log_level log_level_parse(const char *name)
 
 void log_line(enum log_level level, const char *format, ...)
 {
+	_text_ struct text safe = {0};
 	_free_ char *text = NULL;
 	va_list arguments;
 
@@ -41,8 +43,6 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(arguments, format);
 	text = mem_vformat(format, arguments);
 	va_end(arguments);
-	for (char *at = text; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = '?';
-	fprintf(stderr, "%s: %s\n", log_level_names[level], text);
+	text_append_safe(&safe, text);
+	fprintf(stderr, "%s: %s\n", log_level_names[level], text_string(&safe));
 }

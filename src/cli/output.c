@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,15 +28,26 @@ bool output_has_colour(void)
 	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 }
 
+/* What came from outside, such as a name, must not talk to the terminal. */
+static char *output_safe(const char *text)
+{
+	struct text safe = {0};
+
+	text_append_safe(&safe, text);
+	return text_take(&safe);
+}
+
 void output_text(const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+	_free_ char *safe = output_safe(text);
+
+	fputs(safe, stdout);
 }
 
 void output_json(json_t *tree)
 {
-	json_dumpf(tree, stdout, JSON_INDENT(2));
+	json_dumpf(tree, stdout,
+		JSON_INDENT(2) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
 	putchar('\n');
 }
 
@@ -46,7 +58,7 @@ static char *output_cell(const json_t *value)
 	size_t i;
 
 	if (json_is_string(value))
-		return mem_string(*json_string_value(value) ? json_string_value(value) : "-");
+		return output_safe(*json_string_value(value) ? json_string_value(value) : "-");
 	if (json_is_integer(value))
 		return mem_format("%lld", (long long)json_integer_value(value));
 	if (json_is_boolean(value))

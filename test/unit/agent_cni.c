@@ -32,6 +32,12 @@ static void test_requests_that_are_refused(void **state)
 		{"ADD", "{\"cniVersion\": 1}", "", CNI_INVALID_CONFIG, "cniVersion"},
 		{"ADD", "{\"cniVersion\": \"0.2.0\"}", "", CNI_INCOMPATIBLE_VERSION, "\"0.2.0\""},
 		{"ADD", "{\"cniVersion\": \"2.0.0\"}", "", CNI_INCOMPATIBLE_VERSION, "\"2.0.0\""},
+		{"ADD", "{\"cniVersion\": \"1.0.0\"}", "K8S_POD_NAME=Web", CNI_INVALID_ENVIRONMENT,
+			"CNI_ARGS: K8S_POD_NAME: \"Web\" is no name of a pod"},
+		{"CHECK", "{\"cniVersion\": \"1.0.0\"}", "K8S_POD_NAMESPACE=a.b;K8S_POD_NAME=web",
+			CNI_INVALID_ENVIRONMENT, "CNI_ARGS: K8S_POD_NAMESPACE: \"a.b\" is no name"},
+		{"ADD", "{\"cniVersion\": \"1.0.0\"}", "K8S_POD_UID=\x1b[31m",
+			CNI_INVALID_ENVIRONMENT, "CNI_ARGS: K8S_POD_UID: \"\\u001B[31m\" is no uid"},
 		{"ADDD", "{\"cniVersion\": \"1.0.0\"}", "", CNI_INVALID_ENVIRONMENT, "CNI_COMMAND"},
 	};
 
