@@ -4,25 +4,21 @@
 usage: bench.py [--json FILE] [--rounds N] [--seconds S] [NAME...]
 """
 import argparse
-import concurrent.futures
 import contextlib
 import json
 import os
 import platform
-import statistics
 import subprocess
 import time
 
+import node
 import peers
-from peers import PODWIRE, ROOT, TAG, run
+from peers import PODWIRE, ROOT, TAG, run, spread
 
 PORT, IPERF_PORT = 5999, 5201
 ROUND_TRIP = os.path.join(ROOT, "build", "bench", "round-trip")
 PROGRAMS = os.path.join(ROOT, "build", "bench", "programs")
-PLUGIN = os.path.join(ROOT, "build", "podwire-cni")
-REFERENCE = "/usr/lib/cni"  # of Debian's containernetworking-plugins
 FAMILIES = (4, 6)
-ADDS = 100
 
 
 # --- what runs between two ends ---
@@ -73,10 +69,6 @@ MEASURES = {"stream": (measure_stream, "Gb/s"), "round-trip": (measure_small("rr
             "connect": (measure_small("connect"), "1/s")}
 
 
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
 def compare(name, ours, theirs, options):
     """Rounds in turn; the order changes with each, so that neither always goes first."""
     measure, unit = MEASURES[name]
@@ -119,98 +111,6 @@ def bench_programs(_options):
         yield {"name": f"program {name}", "unit": "ns", "podwire": spread([nanoseconds])}
 
 
-def call_plugin(plugin, command, number, config, environment):
-    """Milliseconds that one call takes."""
-    variables = {"CNI_COMMAND": command, "CNI_CONTAINERID": f"{TAG}-{number}",
-                 "CNI_NETNS": f"/run/netns/{TAG}c{number}", "CNI_IFNAME": "eth0",
-                 "CNI_PATH": REFERENCE, "PATH": os.environ["PATH"], **environment}
-    begin = time.monotonic()
-    done = subprocess.run(plugin, input=config, env=variables, capture_output=True, text=True,
-                          check=False)
-    took = (time.monotonic() - begin) * 1000
-    assert done.returncode == 0, done.stdout + done.stderr
-    return took
-
-
-@contextlib.contextmanager
-def containers(count):
-    for number in range(count):
-        run("ip", "netns", "add", f"{TAG}c{number}")
-    try:
-        yield
-    finally:
-        for number in range(count):
-            run("ip", "netns", "del", f"{TAG}c{number}")
-
-
-def time_plugin(plugin, config, environment, at_once):
-    """{command: [milliseconds, ...]}"""
-    with containers(ADDS), concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        return {command: list(pool.map(
-            lambda n, c=command: call_plugin(plugin, c, n, config, environment), range(ADDS)))
-            for command in ("ADD", "DEL")}
-
-
-def plugin_results(name, ours, theirs):
-    for command, times in ours.items():
-        result = {"name": f"CNI {command}, {name}", "unit": "ms", "podwire": spread(times),
-                  "p99": sorted(times)[int(len(times) * 0.99) - 1]}
-        if theirs:
-            result.update(peer="bridge + host-local", theirs=spread(theirs[command]),
-                          ratio=spread([a / b for a, b in zip(times, theirs[command])]))
-        yield result
-
-
-def reference_config(folder):
-    """Debian's plugins, with a bridge in a namespace of its own."""
-    return json.dumps({
-        "cniVersion": "1.0.0", "name": TAG, "type": "bridge", "bridge": "br0", "isGateway": True,
-        "ipam": {"type": "host-local", "dataDir": folder, "ranges": [
-            [{"subnet": "10.99.0.0/16"}], [{"subnet": "fd99::/64"}]]}})
-
-
-def bench_cni(_options):
-    """ADD and DEL, one at a time and eight at a time."""
-    with contextlib.closing(peers.LabPair("cni", 1, "vxlan")) as lab:
-        node = json.loads(lab.podwire("get", "nodes", "-o", "json"))["items"][0]["metadata"]["name"]
-        ours = {"PODWIRE_RUN_DIR": f"/run/podwire/lab/{lab.lab}/nodes/{node}"}
-        config = json.dumps({"cniVersion": "1.0.0", "name": "podwire", "type": "podwire-cni"})
-        theirs = None
-        for at_once in (1, 8):
-            with_podwire = time_plugin([PLUGIN], config, ours, at_once)
-            if os.path.exists(f"{REFERENCE}/bridge"):
-                theirs = time_reference(at_once)
-            yield from plugin_results(f"{at_once} at a time", with_podwire, theirs)
-
-
-def time_reference(at_once):
-    namespace, folder = f"{TAG}ref", f"/run/{TAG}-host-local"
-    run("ip", "netns", "add", namespace)
-    try:
-        return time_plugin(["ip", "netns", "exec", namespace, f"{REFERENCE}/bridge"],
-                           reference_config(folder), {}, at_once)
-    finally:
-        run("ip", "netns", "del", namespace)
-        run("rm", "-rf", folder)
-
-
-def agent_memory(lab):
-    """kB of each agent of a lab."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-            arguments = file.read().decode(errors="replace").split("\0")
-            if arguments[1:2] == ["agent"] and any(f"lab/{lab}/" in a for a in arguments):
-                with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-                    yield next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-
-
-def bench_memory(_options):
-    with contextlib.closing(peers.LabPair("memory", 2, "vxlan")) as lab:
-        kilobytes = list(agent_memory(lab.lab))
-    yield {"name": "agent's resident memory, idle", "unit": "MB",
-           "podwire": spread([kb / 1024 for kb in kilobytes])}
-
-
 def bench_lab(options):
     """Time of `lab up` and `lab down`."""
     times = {"up": [], "down": []}
@@ -223,7 +123,7 @@ def bench_lab(options):
         yield {"name": f"lab {verb}, three nodes", "unit": "s", "podwire": spread(values)}
 
 
-SINGLE = {"programs": bench_programs, "service": bench_service, "cni": bench_cni, "memory": bench_memory, "lab": bench_lab}
+SINGLE = {"programs": bench_programs, "service": bench_service, "lab": bench_lab, **node.MEASURES}
 
 
 # --- the table ---

@@ -4,6 +4,7 @@ import atexit
 import ipaddress
 import json
 import os
+import statistics
 import subprocess
 import sys
 
@@ -17,6 +18,10 @@ def run(*command, **options):
     if done.returncode:
         sys.exit(f"bench: {' '.join(command)}: {done.stdout}{done.stderr}")
     return done.stdout
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 class Pair:
