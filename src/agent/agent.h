@@ -57,6 +57,7 @@ struct agent {
 	bool ready;
 	uint64_t started_ns;
 	unsigned long reconciled, changed; /* how often; how many rows, links, filters in all */
+	unsigned int crowded; /* rows for which their tables have no room */
 	unsigned long repaired; /* things of ours that somebody else had changed */
 	uint64_t compared_ns; /* when everything was last compared */
 	char sockets_error[ERR_TEXT_SIZE]; /* why calls on sockets are not translated; empty: they are */

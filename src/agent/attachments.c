@@ -136,7 +136,25 @@ void attachments_remove(
 	_free_ char *path = attachment_path(directory, attachment, "");
 	size_t at = (size_t)(attachment - attachments->item);
 
-	unlink(path);
+	if (unlink(path) < 0 && errno != ENOENT)
+		attachments->stale = true;
 	attachments->count--;
 	attachments->item[at] = attachments->item[attachments->count];
+}
+
+void attachments_sweep(struct attachments *attachments, const char *directory)
+{
+	_cleanup_(attachments_close) DIR *entries = opendir(directory);
+	struct attachment attachment;
+	struct dirent *entry;
+
+	if (!entries)
+		return;
+	attachments->stale = false;
+	while ((entry = readdir(entries)))
+		if (entry->d_name[0] != '.' &&
+			attachment_read(dirfd(entries), entry->d_name, &attachment) == 0 &&
+			!attachments_find(attachments, attachment.container, attachment.ifname) &&
+			unlinkat(dirfd(entries), entry->d_name, 0) < 0)
+			attachments->stale = true;
 }

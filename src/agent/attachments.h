@@ -16,6 +16,7 @@ struct attachments {
 	struct attachment *item;
 	size_t count;
 	size_t capacity;
+	bool stale; /* a file could not be removed, as on a file system that is read-only just now */
 };
 
 /* Reads all records. What is none is named in the log and left where it is. */
@@ -30,3 +31,5 @@ int attachments_add(struct attachments *attachments, const char *directory,
 /* Forgets it and removes the file; one that has gone already is no error. */
 void attachments_remove(
 	struct attachments *attachments, const char *directory, struct attachment *attachment);
+/* Removes files of what was forgotten meanwhile; `stale` says whether there may be any. */
+void attachments_sweep(struct attachments *attachments, const char *directory);

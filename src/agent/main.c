@@ -96,6 +96,7 @@ static void agent_signal(struct loop *loop, int signal)
 struct agent_options {
 	const char *objects, *settings, *directory;
 	int ready_fd;
+	unsigned int table_entries;
 };
 
 static void agent_print_key(const char *line, void *context)
@@ -112,7 +113,8 @@ static void agent_usage(FILE *out)
 		"  --objects DIR    Kubernetes objects in *.yaml and *.json files, watched\n"
 		"  --settings FILE  podwire.yaml (default: every setting at its default)\n"
 		"  --run-dir DIR    sockets, pins and records (default: /run/podwire)\n"
-		"  --ready-fd N     write one byte to descriptor N once pods can be added\n\n"
+		"  --ready-fd N     write one byte to descriptor N once pods can be added\n"
+		"  --table-entries N  for tests: the size of every hash table that is made anew\n\n"
 		"Settings: name, default, unit, taken up live or at a restart, meaning\n");
 	settings_print_keys(agent_print_key, out);
 }
@@ -122,7 +124,8 @@ static int agent_options_read(int argc, char **argv, struct agent_options *optio
 {
 	static const struct option long_options[] = {{"objects", required_argument, NULL, 'o'},
 		{"settings", required_argument, NULL, 's'}, {"run-dir", required_argument, NULL, 'r'},
-		{"ready-fd", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"ready-fd", required_argument, NULL, 'f'},
+		{"table-entries", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
 	int option;
 
 	*options = (struct agent_options){.ready_fd = -1};
@@ -139,6 +142,9 @@ static int agent_options_read(int argc, char **argv, struct agent_options *optio
 			break;
 		case 'f':
 			options->ready_fd = (int)strtol(optarg, NULL, 10);
+			break;
+		case 't':
+			options->table_entries = (unsigned int)strtoul(optarg, NULL, 10);
 			break;
 		case 'h':
 			agent_usage(stdout);
@@ -159,7 +165,8 @@ static int agent_open_as_root(
 	struct agent *agent, const struct agent_options *options, struct err *err)
 {
 	struct programs_options programs = {.directory = agent->bpf_directory,
-		.flow_entries = agent->settings.flow_entries};
+		.flow_entries = agent->settings.flow_entries,
+		.table_entries = options->table_entries};
 	bool mounted = false;
 	int r = probe_kernel(err);
 

@@ -170,6 +170,8 @@ unsigned int pods_compare_links(struct agent *agent)
 		attachments_remove(&agent->attachments, agent->attachments_directory, a);
 		gone++;
 	}
+	if (agent->attachments.stale)
+		attachments_sweep(&agent->attachments, agent->attachments_directory);
 	return gone;
 }
 
@@ -509,7 +511,7 @@ static int pods_add(struct agent *agent, const struct cni_request *request,
 		r = pods_wire(agent, &a, call->fd[0], inside, result.metric, &error->reason);
 	if (r < 0) {
 		pods_take_down(agent, &a, NULL);
-		return pods_fail(error, CNI_IO, r);
+		return pods_fail(error, r == -E2BIG ? CNI_TRY_AGAIN : CNI_IO, r);
 	}
 	pods_reply(agent, request, &a, &result, reply);
 	log_debug("ADD %s:%s for %s/%s", a.container, a.ifname, a.pod_namespace, a.pod_name);

@@ -82,15 +82,72 @@ static int differences_flush(struct agent *agent, struct netlink_batch *batch, s
 	return r;
 }
 
-/* Applies all that can be applied; the error is that of the first that cannot. */
-static int differences_apply(
-	struct agent *agent, const struct differences *differences, struct err *err)
+/* Rows for which their tables have no room: what they describe is closed, and nothing else. */
+struct crowd {
+	unsigned int count[TABLE_MAX];
+	char first[TABLE_MAX][128]; /* of those of a table, as it is printed */
+};
+
+static void crowd_add(struct crowd *crowd, const struct row *row)
+{
+	_text_ struct text line = {0};
+
+	if (crowd->count[row->table]++)
+		return;
+	row_print(row, &line);
+	snprintf(crowd->first[row->table], sizeof(crowd->first[0]), "%s", text_string(&line));
+}
+
+static unsigned int crowd_total(const struct crowd *crowd)
+{
+	unsigned int total = 0;
+
+	for (enum table table = 0; table < TABLE_MAX; table++)
+		total += crowd->count[table];
+	return total;
+}
+
+static void crowd_tell(struct agent *agent, const struct crowd *crowd, const struct rows *wanted)
+{
+	unsigned int count[TABLE_MAX] = {0}, total = crowd_total(crowd);
+
+	for (size_t i = 0; i < wanted->count; i++)
+		count[wanted->row[i].table]++;
+	for (enum table table = 0; table < TABLE_MAX; table++) {
+		unsigned int size = agent->tables.size[table];
+		_free_ char *name = mem_format("table %s", table_infos[table].name);
+
+		if (crowd->count[table])
+			problems_add(&agent->problems, name, true,
+				"is full with %u rows: %u more have no place, the first of them \"%s\"; "
+				"what they describe is closed until others have gone",
+				size, crowd->count[table], crowd->first[table]);
+		else if (size && count[table] + ATTACHMENT_ADDRESSES > size)
+			problems_add(&agent->problems, name, false,
+				"is full: %u of %u rows are in use, and what comes now has no place",
+				count[table], size);
+	}
+	if (total > agent->crowded)
+		log_error("tables are full: %u rows have no place; `podwire status` names them",
+			total);
+	else if (agent->crowded && !total)
+		log_info("the tables have room for all rows again");
+	agent->crowded = total;
+}
+
+/*
+ * Applies all that can be applied; the error is that of the first that cannot. A full table is one,
+ * unless there is a crowd to put its rows into.
+ */
+static int differences_apply(struct agent *agent, const struct differences *differences,
+	struct crowd *crowd, struct err *err)
 {
 	_netlink_batch_ struct netlink_batch batch = {0};
 	int result = 0;
 
 	for (size_t i = 0; i < differences->count; i++) {
 		const struct difference *difference = &differences->item[i];
+		struct err why;
 		int r;
 
 		if (kernel_tables[difference->row->table]) {
@@ -99,8 +156,14 @@ static int differences_apply(
 		}
 		r = differences_flush(agent, &batch, result ? NULL : err);
 		result = result ? result : r;
-		r = tables_apply(&agent->tables, difference, result ? NULL : err);
-		result = result ? result : r;
+		r = tables_apply(&agent->tables, difference, &why);
+		if (crowd && r == -E2BIG) {
+			crowd_add(crowd, difference->row);
+		} else if (r < 0 && !result) {
+			result = r;
+			if (err)
+				*err = why;
+		}
 	}
 	if (differences_flush(agent, &batch, result ? NULL : err) < 0 && !result)
 		result = -(err ? err->code : EIO);
@@ -114,7 +177,7 @@ int reconcile_add(struct agent *agent, const struct rows *rows, struct err *err)
 	int r;
 
 	rows_diff(&none, rows, &differences);
-	r = differences_apply(agent, &differences, err);
+	r = differences_apply(agent, &differences, NULL, err);
 	differences_clear(&differences);
 	return r;
 }
@@ -126,7 +189,7 @@ int reconcile_remove(struct agent *agent, const struct rows *rows, struct err *e
 	int r;
 
 	rows_diff(rows, &none, &differences);
-	r = differences_apply(agent, &differences, err);
+	r = differences_apply(agent, &differences, NULL, err);
 	differences_clear(&differences);
 	return r;
 }
@@ -227,6 +290,7 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 {
 	struct rows wanted = {0}, held = {0};
 	struct differences differences = {0};
+	struct crowd crowd = {0};
 	int r;
 
 	problems_clear(&agent->problems);
@@ -236,14 +300,15 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 	if (r == 0) {
 		rows_diff(&held, &wanted, &differences);
 		reconcile_log(&differences);
-		r = differences_apply(agent, &differences, err);
+		r = differences_apply(agent, &differences, &crowd, err);
+		crowd_tell(agent, &crowd, &wanted);
 	}
 	/* A namespace that goes while its rows are written is no fault of the node. */
 	if (r == -ENODEV && pods_compare_links(agent) > 0) {
 		loop_timer_set_in(agent->loop, &agent->retry, RECONCILE_RETRY_MS);
 		r = 0;
 	}
-	agent->changed += differences.count;
+	agent->changed += differences.count - crowd_total(&crowd);
 	differences_clear(&differences);
 	rows_clear(&wanted);
 	rows_clear(&held);

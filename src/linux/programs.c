@@ -114,6 +114,11 @@ static int programs_libbpf_print(enum libbpf_print_level level, const char *form
 	return 0;
 }
 
+static bool programs_is_hash(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH;
+}
+
 static int programs_share_table(
 	struct bpf_map *map, const struct programs_options *options, struct err *err)
 {
@@ -133,6 +138,8 @@ static int programs_share_table(
 		return err_system(err, errno, "table %s", name);
 	if (strcmp(name, "pw_flow") == 0)
 		bpf_map__set_max_entries(map, options->flow_entries);
+	if (options->table_entries && programs_is_hash(bpf_map__type(map)))
+		bpf_map__set_max_entries(map, options->table_entries);
 	snprintf(form.name, sizeof(form.name), "%s", name);
 	r = migrate_share(options->directory, tables, &form, err);
 	if (r < 0)

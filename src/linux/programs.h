@@ -34,6 +34,7 @@ enum program_direction { PROGRAM_INGRESS, PROGRAM_EGRESS };
 struct programs_options {
 	const char *directory; /* a mounted bpffs */
 	unsigned int flow_entries; /* of a table that is made anew */
+	unsigned int table_entries; /* the same of every hash, for tests; 0: as they are declared */
 };
 
 /*

@@ -23,6 +23,17 @@ static int tables_open_one(const char *directory, const char *map, int *ret_fd, 
 	return 0;
 }
 
+/* An array has all its rows from the start. */
+static unsigned int tables_size(int fd)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) < 0 || info.type == BPF_MAP_TYPE_ARRAY)
+		return 0;
+	return info.max_entries;
+}
+
 int tables_open(const char *directory, struct tables *ret_tables, struct err *err)
 {
 	_cleanup_(tables_close) struct tables tables = {.count = -1, .drop = -1, .flow = -1};
@@ -36,6 +47,7 @@ int tables_open(const char *directory, struct tables *ret_tables, struct err *er
 		r = tables_open_one(directory, table_infos[i].map, &tables.fd[i], err);
 		if (r < 0)
 			return r;
+		tables.size[i] = tables_size(tables.fd[i]);
 	}
 	r = tables_open_one(directory, "pw_count", &tables.count, err);
 	if (r == 0)

@@ -13,6 +13,7 @@
 
 struct tables {
 	int fd[TABLE_MAX]; /* -1 for a table of the kernel's own */
+	unsigned int size[TABLE_MAX]; /* the most rows that a hash can have; 0: no limit of ours */
 	int count;
 	int drop;
 	int flow;
