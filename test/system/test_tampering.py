@@ -8,7 +8,7 @@ import shutil
 import signal
 
 import pytest
-from labs import PODWIRE, run, wait_for
+from labs import PODWIRE, process_arguments, run, wait_for
 
 PORT = 80
 SECONDS = 10  # within which everything is repaired
@@ -222,6 +222,26 @@ def test_bpffs_unmounted(make_lab):
     wait_for(lambda: lab.query(lab.victim, "status")["ready"], "it is ready again", SECONDS)
     assert pins(lab) == before
     assert attached(lab) == links
+
+
+def test_tunnel_of_an_unknown_node(make_lab):
+    """A node that has lost its own Node object, and its tunnel, guards the new one all the same."""
+    lab = make_lab("-n", "2", "--family", "dual", name="-unknown")
+    lab.victim = lab.nodes()[0]
+    arguments = process_arguments(lab.agent_pid(lab.victim))
+    own = os.path.join(arguments[arguments.index("--objects") + 1], f"node..{lab.victim}.json")
+    before, count = settled(lab), attached(lab)
+    os.rename(own, own + ".away")
+    wait_for(lambda: not lab.query(lab.victim, "status")["ready"], "it is not ready", SECONDS)
+    lab.exec(lab.victim, "ip", "link", "del", "pw-tunnel")
+    wait_for(lambda: "UP" in links(lab).get("pw-tunnel", {}).get("flags", []), "a tunnel is up", SECONDS)
+    device = links(lab)["pw-tunnel"]["ifindex"]
+    assert {f"from_tunnel:{device}", f"to_tunnel:{device}"} <= set(os.listdir(
+        f"{lab.run_directory(lab.victim)}/bpf/links"))
+    os.rename(own + ".away", own)
+    wait_for(lambda: state(lab) == before, "all is as it was", SECONDS)
+    wait_for(lambda: attached(lab) == count, "nothing of the old one is left", SECONDS)
+    assert all_reach(lab)
 
 
 def test_strict_reverse_path(make_lab):
