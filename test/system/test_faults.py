@@ -3,10 +3,12 @@
 be done. Nothing crashes, the runtime is told why, nothing is lost, and the next one works."""
 import collections
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cni import Runtime, addresses, config, inside, namespace
@@ -192,6 +194,40 @@ def test_plugin_alone(runtime, netns, trace, fault):
     # reached no end of the link, which then goes when the agent is back.
     wait_for(lambda: ": e" not in inside(netns, "ip", "-o", "link").stdout, "the links are gone")
     check_clean(runtime)
+
+
+# --- a namespace that goes ---
+
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK"])
+def test_namespace_vanishes(runtime, other, trace, verb):
+    """Its name goes at any system call of the plugin; what is open keeps it alive until then."""
+    name = f"t-faults-gone-{os.getpid()}"
+    with namespace(name) as path:
+        calls = calls_of_plugin(runtime, trace, verb, path)
+    outcomes = set()
+    for call in calls:
+        with namespace(name) as path:
+            stdin = prepare(runtime, verb, path)
+            with ThreadPoolExecutor(1) as pool:
+                running = pool.submit(runtime.plugin, verb, "c1", path, stdin=stdin,
+                                      prefix=strace(trace, "delay_enter=50000", call))
+                wait_for(lambda: calls_so_far(trace)[-1:] == [call], f"it is at {call}")
+                run("ip", "netns", "del", name)
+                done = running.result()
+        check_answer(done, call)
+        outcomes.add(json.loads(done.stdout)["code"] if done.returncode else 0)
+        assert outcomes <= {0, 3, 4, 101} and (verb != "DEL" or outcomes == {0})
+        runtime.delete("c1", path)
+        runtime.add("c2", other)
+        runtime.delete("c2", other)
+    assert verb == "DEL" or {0, 3} <= outcomes
+    check_clean(runtime)
+
+
+def calls_so_far(trace):
+    with contextlib.suppress(FileNotFoundError):
+        return calls_of(trace)
+    return []
 
 
 # --- the agent ---

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import socket
 
 import pytest
 from cni import VERSIONS, Runtime, addresses, config, inside, namespace
@@ -168,12 +169,25 @@ def test_refused(runtime, netns, what):
 
 
 @pytest.mark.parametrize("path", ["/run/netns/has-gone", "/etc/passwd", "/tmp", "/dev/null",
-                                  "/proc/self/ns/mnt"])
-def test_refused_namespace(runtime, path):
-    """What is no network namespace is refused before anything is changed."""
+                                  "/proc/self/ns/mnt", "/proc/self/ns/net", "/proc/1/ns/net",
+                                  "fifo", "socket", "link"])
+def test_refused_namespace(runtime, tmp_path, path):
+    """What is no network namespace, or the node's own, is refused before anything is changed."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "socket"))
+        before = pools(runtime)
+        code, error = runtime.call("ADD", "c1", str(tmp_path / path))
+        assert code != 0 and error["msg"]
+        assert pools(runtime) == before
+
+
+def test_node_namespace(lab, runtime):
+    """The node's own, by whatever name, and from wherever the plugin is started."""
     before = pools(runtime)
-    code, error = runtime.call("ADD", "c1", path)
-    assert code != 0 and error["msg"]
+    path = f"/proc/{lab.agent_pid(runtime.node)}/ns/net"
+    assert "of the node" in runtime.fails("ADD", ENVIRONMENT, "c1", path)
     assert pools(runtime) == before
 
 
