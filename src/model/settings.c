@@ -75,7 +75,7 @@ static const struct setting settings_table[] = {
 		"size of the flow table when it is first made"},
 	{"addressRestSeconds", SETTING_NUMBER, AT(address_rest_seconds), 0, 86400, "30", "seconds",
 		false, "how long a freed address rests before it is given again"},
-	{"cgroup", SETTING_PATH, AT(cgroup), 0, 0, "the whole machine", "directory", false,
+	{"cgroup", SETTING_PATH, AT(cgroup), 0, 0, "the root", "directory", false,
 		"cgroup2 directory whose processes have Services in the socket call"},
 	{"logLevel", SETTING_LOG_LEVEL, AT(log_level), 0, 0, "info", "", false,
 		"error, warning, info or debug"},
