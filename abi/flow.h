@@ -27,10 +27,19 @@ struct flow_row {
 	__u32 generation; /* of the policy that judged it */
 	__u32 policy; /* the row that gave the verdict; 0: none */
 	__be16 frontend_port;
+	__be16 client_port; /* what a client whose port was replaced really uses; 0: it was not */
 	__u8 opener; /* enum flow_opener */
-	__u8 pad[5];
+	__u8 pad[3];
 };
 _Static_assert(sizeof(struct flow_row) == 48, "no padding");
+
+/* Table pw_hint: by device number modulo HINTS, what records are worth looking for. */
+#define HINTS 4096
+
+enum hint {
+	HINT_CLIENT = 1 << 0, /* flows of the pod to frontends are rewritten by packets */
+	HINT_BACKEND = 1 << 1, /* flows to frontends lead to the pod */
+};
 
 /* Table pw_fragment: a packet's first fragment -> what its later ones lack. */
 struct fragment_key {

@@ -37,7 +37,7 @@ struct settings_row {
 	__u32 mark_mask;
 	__u32 masquerade; /* 0: nothing is masqueraded */
 	__be16 tunnel_port;
-	__u16 pad;
+	__u16 tunnel_mtu; /* of what goes into the tunnel */
 	__u32 ready; /* 0: this row is not written yet, and its ranges mean nothing */
 };
 _Static_assert(sizeof(struct settings_row) == 2 * 32 + 3 * 8 * 32 + 8 * 24 + 32 + 24, "no padding");

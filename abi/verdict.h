@@ -20,6 +20,16 @@
 		"answered by a TCP reset: no pod holds this address of the node's range")          \
 	X(8, ANSWER_UNREACHABLE, ANSWER, "answer-unreachable",                                     \
 		"answered by ICMP unreachable: no pod holds this address of the node's range") \
+	X(9, REFUSE_RESET, ANSWER, "refuse-reset",                                                 \
+		"answered by a TCP reset: the Service has no endpoints, or no port like this")     \
+	X(10, REFUSE_UNREACHABLE, ANSWER, "refuse-unreachable",                                    \
+		"answered by ICMP unreachable: the Service has no endpoints, or no port like this") \
+	X(11, HAND_OVER, FORWARD, "hand-over",                                                     \
+		"for a Service: sent unchanged to the node of its endpoint, which translates it")  \
+	X(12, HAND_BACK, FORWARD, "hand-back",                                                     \
+		"a Service's reply, sent to the node by which its client came")                    \
+	X(13, ANSWER_TOO_BIG, ANSWER, "answer-too-big",                                            \
+		"answered by ICMP: too big for the tunnel to the node of the Service's endpoint") \
 	X(16, DROP_MALFORMED, DROP, "malformed",                                                   \
 		"its headers contradict themselves, are cut off, or say hop limit 0")              \
 	X(17, DROP_NOT_IP, DROP, "not-ip",                                                         \
@@ -58,14 +68,22 @@
 		"has IPv4 options, a routing header, a second fragment header, or more IPv6 extension "    \
 		"headers than are followed")                                                       \
 	X(34, DROP_INTERNAL, DROP, "internal",                                                     \
-		"the kernel refused a change to the packet (out of memory, or a bug of podwire)")
+		"the kernel refused a change to the packet (out of memory, or a bug of podwire)")       \
+	X(35, DROP_SERVICE_LOCAL, DROP, "service-local",                                           \
+		"the Service's traffic policy is Local, and it has no endpoint on this node")      \
+	X(36, DROP_SERVICE_SOURCE, DROP, "service-source",                                         \
+		"the Service's loadBalancerSourceRanges do not let this source in")                \
+	X(37, DROP_SERVICE_NONE, DROP, "service-none",                                             \
+		"an address of the cluster's Service range that no Service has")                   \
+	X(38, DROP_SERVICE_PORTS, DROP, "service-ports",                                           \
+		"no client port is free under which the endpoint could tell this flow from others")
 
 enum verdict {
 	VERDICT_NEXT = 0, /* no end: the next step decides */
 #define VERDICT_ENUM(number, NAME, kind, name, sentence) VERDICT_##NAME = number,
 	VERDICT_LIST(VERDICT_ENUM)
 #undef VERDICT_ENUM
-	VERDICT_MAX = 35
+	VERDICT_MAX = 39
 };
 
 #define VERDICT_DROP_FIRST 16 /* what is dropped in silence has a number from here on */
@@ -78,7 +96,8 @@ enum verdict_kind { VERDICT_KIND_FORWARD, VERDICT_KIND_ANSWER, VERDICT_KIND_DROP
 	X(TO_POD, "to-pod")                                                                        \
 	X(FROM_WIRE, "from-wire")                                                                  \
 	X(FROM_TUNNEL, "from-tunnel")                                                              \
-	X(TO_TUNNEL, "to-tunnel")
+	X(TO_TUNNEL, "to-tunnel")                                                                 \
+	X(TO_WIRE, "to-wire")
 
 enum hook {
 #define HOOK_ENUM(NAME, name) HOOK_##NAME,

@@ -26,12 +26,14 @@ struct answer_icmp {
 	__u8 type;
 	__u8 code;
 	__be16 checksum;
-	__be32 unused;
+	__be32 mtu; /* of a packet that is too big; IPv4: its upper half is unused */
 };
 
 #define ICMP_UNREACHABLE 3
 #define ICMP_HOST 1
 #define ICMP_PORT 3
+#define ICMP_TOO_BIG 4
+#define ICMPV6_TOO_BIG 2
 #define ICMPV6_UNREACHABLE 1
 #define ICMPV6_ADDRESS 3
 #define ICMPV6_PORT 4
@@ -113,7 +115,7 @@ static __always_inline __u32 answer_ip_size(const struct packet *p)
 }
 
 /* RFC 9293 3.5.2: the reset of a connection that does not exist. */
-static __always_inline enum verdict answer_reset(struct packet *p)
+static __noinline enum verdict answer_reset(struct packet *p)
 {
 	__u32 l4 = packet_l2 + answer_ip_size(p), data;
 	struct tcphdr was, tcp = {};
@@ -146,25 +148,22 @@ struct answer_quote {
 	__u8 quoted[sizeof(struct ipv6hdr) + ANSWER_QUOTED];
 };
 
-/* RFC 792, RFC 4443 3.1: a port for UDP, the host for all else. */
-static __always_inline enum verdict answer_unreachable(struct packet *p)
+/* An ICMP error about the packet takes its place. 0, or the verdict that drops it. */
+static __noinline enum verdict answer_error(struct packet *p, __u8 type, __u8 code, __u16 mtu)
 {
 	__u32 quoted = answer_ip_size(p) + ANSWER_QUOTED;
 	__u32 length = sizeof(struct answer_icmp) + quoted;
-	bool port = p->protocol == IPPROTO_UDP;
-	struct answer_quote answer = {};
+	struct answer_quote answer = {.icmp = {.type = type, .code = code}};
 	__s64 sum = 0;
 
 	if (p->l4 != packet_l2 + answer_ip_size(p))
 		return VERDICT_DROP_HEADERS;
-	answer.icmp.type = p->family == 4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
+	answer.icmp.mtu = bpf_htonl(mtu);
 	if (p->family == 4) {
-		answer.icmp.code = port ? ICMP_PORT : ICMP_HOST;
 		if (bpf_skb_load_bytes(p->skb, packet_l2, answer.quoted,
 			    sizeof(struct iphdr) + ANSWER_QUOTED) < 0)
 			return VERDICT_DROP_MALFORMED;
 	} else {
-		answer.icmp.code = port ? ICMPV6_PORT : ICMPV6_ADDRESS;
 		if (bpf_skb_load_bytes(p->skb, packet_l2, answer.quoted,
 			    sizeof(struct ipv6hdr) + ANSWER_QUOTED) < 0)
 			return VERDICT_DROP_MALFORMED;
@@ -182,7 +181,31 @@ static __always_inline enum verdict answer_unreachable(struct packet *p)
 			p->family == 4 ? sizeof(answer) - 20 : sizeof(answer), 0) < 0 ||
 		answer_swap_macs(p->skb) < 0)
 		return VERDICT_DROP_INTERNAL;
-	return VERDICT_ANSWER_UNREACHABLE;
+	return VERDICT_NEXT;
+}
+
+/* RFC 792, RFC 4443 3.1: a port for UDP, the host for all else. */
+static __always_inline enum verdict answer_unreachable(struct packet *p)
+{
+	bool port = p->protocol == IPPROTO_UDP;
+	enum verdict verdict;
+
+	if (p->family == 4)
+		verdict = answer_error(p, ICMP_UNREACHABLE, port ? ICMP_PORT : ICMP_HOST, 0);
+	else
+		verdict = answer_error(
+			p, ICMPV6_UNREACHABLE, port ? ICMPV6_PORT : ICMPV6_ADDRESS, 0);
+	return verdict == VERDICT_NEXT ? VERDICT_ANSWER_UNREACHABLE : verdict;
+}
+
+/* RFC 1191, RFC 4443 3.2. */
+static __always_inline enum verdict answer_too_big(struct packet *p, __u16 mtu)
+{
+	enum verdict verdict = p->family == 4
+				       ? answer_error(p, ICMP_UNREACHABLE, ICMP_TOO_BIG, mtu)
+				       : answer_error(p, ICMPV6_TOO_BIG, 0, mtu);
+
+	return verdict == VERDICT_NEXT ? VERDICT_ANSWER_TOO_BIG : verdict;
 }
 
 /* To whom an answer would do harm or say nothing: errors, resets, many receivers. */
@@ -208,14 +231,25 @@ static __always_inline enum verdict answer_nobody(struct packet *p)
 	return p->protocol == IPPROTO_TCP ? answer_reset(p) : answer_unreachable(p);
 }
 
-/* The same, sent back by the device that the packet came from. */
-static __always_inline enum verdict answer_nobody_back(struct packet *p)
+/* Sends an answer by the device that the packet came from. */
+static __always_inline enum verdict answer_back(struct packet *p, enum verdict verdict)
 {
-	enum verdict verdict = answer_nobody(p);
-
 	if (verdict < VERDICT_DROP_FIRST) {
 		p->redirect = p->skb->ifindex;
 		p->action = bpf_redirect(p->skb->ifindex, 0);
 	}
 	return verdict;
+}
+
+/* For an address and port of a Service that leads nowhere; the caller sends the answer back. */
+static __always_inline enum verdict answer_refusal(struct packet *p)
+{
+	enum verdict verdict;
+
+	if (!answer_is_due(p))
+		return VERDICT_DROP_SERVICE_NONE;
+	verdict = p->protocol == IPPROTO_TCP ? answer_reset(p) : answer_unreachable(p);
+	if (verdict == VERDICT_ANSWER_RESET)
+		return VERDICT_REFUSE_RESET;
+	return verdict == VERDICT_ANSWER_UNREACHABLE ? VERDICT_REFUSE_UNREACHABLE : verdict;
 }

@@ -39,31 +39,38 @@ static __always_inline void flow_record(const struct flow_key *key, enum flow_op
 	bpf_map_update_elem(&pw_flow, key, &row, BPF_ANY);
 }
 
-/* A new connection from the pod that sends. */
-static __always_inline void flow_open_by_pod(const struct packet *p)
+/*
+ * Of one end of the packet's flow, as its opener says. TCP that opens a connection is always written
+ * anew; a look before the rest, because even a refused update takes a row out of a full table. Not
+ * inlined: a program's stack has 512 bytes.
+ */
+static __noinline void flow_note(const struct packet *p, enum flow_opener opener)
 {
 	struct flow_key key;
 
-	if (!packet_opens_tcp(p))
-		return;
-	flow_key_of_sender(p, &key);
-	flow_record(&key, FLOW_OPENER_POD);
+	if (opener == FLOW_OPENER_POD)
+		flow_key_of_sender(p, &key);
+	else
+		flow_key_of_receiver(p, &key);
+	if (packet_opens_tcp(p) || !bpf_map_lookup_elem(&pw_flow, &key))
+		flow_record(&key, opener);
+}
+
+/* A new connection from the pod that sends. */
+static __always_inline void flow_open_by_pod(const struct packet *p)
+{
+	if (packet_opens_tcp(p))
+		flow_note(p, FLOW_OPENER_POD);
 }
 
 /* A new connection to the pod that receives; `outside`: its peer is not of the cluster. */
 static __always_inline void flow_open_by_peer(const struct packet *p, bool outside)
 {
-	struct flow_key key;
-
 	if (p->fragment == FRAGMENT_LATER)
 		return;
-	if (!packet_opens_tcp(p) &&
-		!(outside && (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP)))
-		return;
-	flow_key_of_receiver(p, &key);
-	if (!packet_opens_tcp(p) && bpf_map_lookup_elem(&pw_flow, &key))
-		return;
-	flow_record(&key, FLOW_OPENER_PEER);
+	if (packet_opens_tcp(p) ||
+		(outside && (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP)))
+		flow_note(p, FLOW_OPENER_PEER);
 }
 
 /*
@@ -71,13 +78,11 @@ static __always_inline void flow_open_by_peer(const struct packet *p, bool outsi
  * theirs to say: of IPv6 only the first one's next header counts, and between the fragment header
  * and the transport others may stand, which only the first one has (RFC 8200 4.5).
  */
-static __always_inline enum verdict flow_fragment(struct packet *p)
+static __noinline enum verdict flow_fragment_ports(struct packet *p)
 {
 	struct fragment_row *row, fresh;
 	struct fragment_key key;
 
-	if (p->fragment == FRAGMENT_NONE)
-		return VERDICT_NEXT;
 	__builtin_memset(&key, 0, sizeof(key));
 	key.source = p->source;
 	key.target = p->target;
@@ -100,42 +105,24 @@ static __always_inline enum verdict flow_fragment(struct packet *p)
 	return VERDICT_NEXT;
 }
 
-struct flow_quoted_ipv4 {
-	struct iphdr ip;
-	__be16 ports[2];
-};
-
-struct flow_quoted_ipv6 {
-	struct ipv6hdr ip;
-	__be16 ports[2];
-};
+static __always_inline enum verdict flow_fragment(struct packet *p)
+{
+	return p->fragment == FRAGMENT_NONE ? VERDICT_NEXT : flow_fragment_ports(p);
+}
 
 /* The flow whose packet, sent to this pod, an ICMP error of the pod quotes. */
 static __always_inline bool flow_key_of_quoted(const struct packet *p, struct flow_key *key)
 {
+	struct packet_quote quote;
+
+	if (packet_quoted(p->skb, p, &quote) < 0)
+		return false;
 	__builtin_memset(key, 0, sizeof(*key));
-	if (p->family == 4) {
-		struct flow_quoted_ipv4 quoted;
-
-		if (bpf_skb_load_bytes(p->skb, p->l4 + 8, &quoted, sizeof(quoted)) < 0 ||
-			quoted.ip.ihl != 5)
-			return false;
-		addr_set_v4(&key->peer, quoted.ip.saddr);
-		addr_set_v4(&key->pod, quoted.ip.daddr);
-		key->protocol = quoted.ip.protocol;
-		key->peer_port = quoted.ports[0];
-		key->pod_port = quoted.ports[1];
-	} else {
-		struct flow_quoted_ipv6 quoted;
-
-		if (bpf_skb_load_bytes(p->skb, p->l4 + 8, &quoted, sizeof(quoted)) < 0)
-			return false;
-		__builtin_memcpy(&key->peer, &quoted.ip.saddr, sizeof(key->peer));
-		__builtin_memcpy(&key->pod, &quoted.ip.daddr, sizeof(key->pod));
-		key->protocol = quoted.ip.nexthdr;
-		key->peer_port = quoted.ports[0];
-		key->pod_port = quoted.ports[1];
-	}
+	key->peer = quote.source;
+	key->pod = quote.target;
+	key->peer_port = quote.source_port;
+	key->pod_port = quote.target_port;
+	key->protocol = quote.protocol;
 	return addr_equal(&key->pod, &p->source);
 }
 

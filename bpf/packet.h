@@ -28,6 +28,7 @@ const volatile __u32 packet_l2 = ETH_HLEN;
 
 enum packet_fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 
+#define IPV4_MAY_NOT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV6_EXTENSIONS_MAX 6
@@ -35,6 +36,13 @@ enum packet_fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 #define TCP_FLAG_SYN_ 0x02
 #define TCP_FLAG_RST_ 0x04
 #define TCP_FLAG_ACK_ 0x10
+
+/* What has been done to its addresses here. */
+enum packet_translated {
+	PACKET_TRANSLATED_NOT,
+	PACKET_TRANSLATED_FORTH, /* from a frontend to a backend */
+	PACKET_TRANSLATED_BACK,
+};
 
 struct packet {
 	struct __sk_buff *skb;
@@ -56,7 +64,8 @@ struct packet {
 	__u8 has_options; /* IPv4 options or an IPv6 routing header */
 	__u8 has_fragment_header; /* IPv6 */
 	__u16 fragment_offset; /* in bytes */
-	__u8 pad[2];
+	__u8 translated; /* enum packet_translated */
+	__u8 may_not_fragment; /* IPv4: DF is set */
 };
 
 /* Makes the first `length` bytes readable in place. */
@@ -96,6 +105,7 @@ static __always_inline enum verdict packet_parse_ipv4(struct packet *p)
 	p->end = packet_l2 + length;
 	p->fragment_id = ip->id;
 	fragment = bpf_ntohs(ip->frag_off);
+	p->may_not_fragment = !!(fragment & IPV4_MAY_NOT_FRAGMENT);
 	p->fragment_offset = (fragment & IPV4_OFFSET_MASK) * 8;
 	if (p->fragment_offset)
 		p->fragment = FRAGMENT_LATER;
@@ -313,6 +323,50 @@ static __always_inline bool packet_is_icmp_error(const struct packet *p)
 		return p->protocol == IPPROTO_ICMP &&
 		       (p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12);
 	return p->protocol == IPPROTO_ICMPV6 && p->icmp_type < 128;
+}
+
+/* What an ICMP error says that it is about. */
+struct packet_quote {
+	struct addr source;
+	struct addr target;
+	__be16 source_port;
+	__be16 target_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+#define PACKET_QUOTE_AT 8 /* behind the ICMP header */
+
+/* -1 where less is quoted, or headers stand between that nobody follows in there. */
+static __always_inline int packet_quoted(
+	struct __sk_buff *skb, const struct packet *p, struct packet_quote *ret_quote)
+{
+	__u32 at = p->l4 + PACKET_QUOTE_AT;
+	__be16 ports[2];
+
+	__builtin_memset(ret_quote, 0, sizeof(*ret_quote));
+	if (p->family == 4) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0 || ip.ihl != 5 ||
+			bpf_skb_load_bytes(skb, at + sizeof(ip), ports, sizeof(ports)) < 0)
+			return -1;
+		addr_set_v4(&ret_quote->source, ip.saddr);
+		addr_set_v4(&ret_quote->target, ip.daddr);
+		ret_quote->protocol = ip.protocol;
+	} else {
+		struct ipv6hdr ip;
+
+		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0 ||
+			bpf_skb_load_bytes(skb, at + sizeof(ip), ports, sizeof(ports)) < 0)
+			return -1;
+		__builtin_memcpy(&ret_quote->source, &ip.saddr, sizeof(ret_quote->source));
+		__builtin_memcpy(&ret_quote->target, &ip.daddr, sizeof(ret_quote->target));
+		ret_quote->protocol = ip.nexthdr;
+	}
+	ret_quote->source_port = ports[0];
+	ret_quote->target_port = ports[1];
+	return 0;
 }
 
 /* 127.0.0.0/8, 0.0.0.0/8, ::1, :: */

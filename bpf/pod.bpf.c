@@ -6,6 +6,7 @@
 #include "bpf/answer.h"
 #include "bpf/flow.h"
 #include "bpf/guard.h"
+#include "bpf/inside.h"
 #include "bpf/packet.h"
 #include "bpf/route.h"
 #include "bpf/tables.h"
@@ -19,27 +20,43 @@ static __always_inline enum verdict from_pod_to_own(
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
 
 	if (pod) {
-		flow_open_by_peer(p, false);
-		return route_deliver(p, pod);
+		/* A pod that is its own backend has its record from the frontend. */
+		if (pod->ifindex != p->skb->ifindex)
+			flow_open_by_peer(p, false);
+		return frontend_deliver(p, pod);
 	}
 	if (bpf_map_lookup_elem(&pw_node, &p->target)) {
 		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
 			return VERDICT_DROP_TUNNEL_PORT;
 		return VERDICT_STACK;
 	}
-	return answer_nobody_back(p);
+	return answer_back(p, answer_nobody(p));
 }
 
-static __always_inline enum verdict from_pod_route(
-	struct packet *p, const struct settings_row *now)
+/* VERDICT_NEXT: the target is of no node's pod range. */
+static __noinline enum verdict from_pod_to_pods(struct packet *p, const struct settings_row *now)
 {
 	const struct node_row *node;
 
 	if (range_in_own(now, &p->target))
 		return from_pod_to_own(p, now);
 	node = range_lookup(now, p->family, &p->target);
-	if (node)
-		return route_to_node(p, now, node);
+	return node ? route_to_node(p, now, node) : VERDICT_NEXT;
+}
+
+/* No address of a pod is one of a Service: what goes to pods pays nothing for Services. */
+static __always_inline enum verdict from_pod_route(
+	struct packet *p, const struct settings_row *now)
+{
+	enum verdict verdict = from_pod_to_pods(p, now);
+	const struct node_row *node;
+
+	if (verdict == VERDICT_NEXT && !p->translated)
+		verdict = inside_from_pod(p, now);
+	if (verdict == VERDICT_NEXT && p->translated == PACKET_TRANSLATED_FORTH)
+		verdict = from_pod_to_pods(p, now);
+	if (verdict != VERDICT_NEXT)
+		return verdict;
 	node = bpf_map_lookup_elem(&pw_node, &p->target);
 	if (node) {
 		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
@@ -62,9 +79,12 @@ static __always_inline enum verdict from_pod_steps(struct packet *p, struct __sk
 		verdict = guard_from_pod(p);
 	if (verdict == VERDICT_NEXT)
 		verdict = flow_fragment(p);
+	if (verdict == VERDICT_NEXT && hint_has(skb->ifindex, HINT_BACKEND))
+		verdict = frontend_reply(p, now);
 	if (verdict != VERDICT_NEXT)
 		return verdict;
-	flow_open_by_pod(p);
+	if (!p->translated)
+		flow_open_by_pod(p);
 	return from_pod_route(p, now);
 }
 
@@ -87,6 +107,7 @@ int to_pod(struct __sk_buff *skb)
 	if (verdict == VERDICT_NEXT)
 		flow_open_by_peer(&p, false);
 	if (verdict == VERDICT_NEXT)
-		verdict = VERDICT_ACCEPT;
+		verdict = frontend_restore(&p, skb->ifindex) < 0 ? VERDICT_DROP_INTERNAL
+								 : VERDICT_ACCEPT;
 	return packet_end(&p, verdict);
 }

@@ -28,6 +28,17 @@ static __always_inline bool range_in_cluster(const struct settings_row *now, con
 	return false;
 }
 
+/* Addresses that the API server gives to Services, given or not. */
+static __always_inline bool range_in_service(const struct settings_row *now, const struct addr *a)
+{
+	int i;
+
+	for (i = 0; i < SETTINGS_RANGES; i++)
+		if (range_has(&now->service[i], a))
+			return true;
+	return false;
+}
+
 static __always_inline bool range_keeps_source(const struct settings_row *now, const struct addr *a)
 {
 	int i;

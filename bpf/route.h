@@ -44,7 +44,7 @@ static __always_inline enum verdict route_deliver(struct packet *p, const struct
 	return VERDICT_DELIVER;
 }
 
-static __always_inline int route_set_tunnel_key(struct __sk_buff *skb,
+static __noinline int route_set_tunnel_key(struct __sk_buff *skb,
 	const struct settings_row *now, const struct addr *remote, __u32 vni)
 {
 	struct bpf_tunnel_key key = {.tunnel_id = vni, .tunnel_ttl = TUNNEL_TTL};
@@ -60,11 +60,9 @@ static __always_inline int route_set_tunnel_key(struct __sk_buff *skb,
 	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6);
 }
 
-static __always_inline enum verdict route_tunnel(
-	struct packet *p, const struct settings_row *now, const struct node_row *node)
+static __always_inline enum verdict route_tunnel_as(struct packet *p,
+	const struct settings_row *now, const struct node_row *node, __u32 vni)
 {
-	__u32 vni = WIRE_VNI(WIRE_KIND_POD, 0);
-
 	if (route_set_tunnel_key(p->skb, now, &node->underlay, vni) < 0)
 		return VERDICT_DROP_INTERNAL;
 	/* Tells to_tunnel that the key is there already. */
@@ -72,6 +70,12 @@ static __always_inline enum verdict route_tunnel(
 	p->redirect = now->tunnel_ifindex;
 	p->action = bpf_redirect(now->tunnel_ifindex, 0);
 	return VERDICT_TUNNEL;
+}
+
+static __always_inline enum verdict route_tunnel(
+	struct packet *p, const struct settings_row *now, const struct node_row *node)
+{
+	return route_tunnel_as(p, now, node, WIRE_VNI(WIRE_KIND_POD, 0));
 }
 
 static __always_inline enum verdict route_wire(struct packet *p, const struct node_row *node)
@@ -104,7 +108,7 @@ static __always_inline enum verdict route_to_node(
  * The reply to a client outside who came directly. The kernel's connection tracking has not seen
  * the request, would call the reply invalid, and a firewall may drop that: so not by the stack.
  */
-static __always_inline enum verdict route_reply_outside(struct packet *p)
+static __noinline enum verdict route_reply_outside(struct packet *p)
 {
 	struct bpf_fib_lookup found = {.ifindex = p->skb->ifindex};
 	struct bpf_redir_neigh next = {};
@@ -135,7 +139,7 @@ static __always_inline enum verdict route_outside(
 {
 	if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
 		return VERDICT_DROP_TUNNEL_PORT;
-	if (flow_is_of_peer(p))
+	if (p->translated == PACKET_TRANSLATED_BACK || flow_is_of_peer(p))
 		return route_reply_outside(p);
 	if (!now->masquerade || range_keeps_source(now, &p->target))
 		return VERDICT_STACK;

@@ -86,7 +86,7 @@ static __always_inline const struct backend_row *service_before(const struct ser
  * The backend of a new flow, or NULL: then list->answer says what happens, unless rows are just
  * being changed, which the caller answers like an empty list. `client` matters for affinity only.
  */
-static __always_inline const struct backend_row *service_choose(const struct service_row *row,
+static __noinline const struct backend_row *service_choose(const struct service_row *row,
 	const struct service_list *list, const struct addr *client, __u32 hash)
 {
 	struct affinity_key key = {.port = row->port};

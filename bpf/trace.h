@@ -6,7 +6,7 @@
 
 /* The only way out of a program: every packet is counted under its verdict, and drops are named. */
 
-static __always_inline void trace_drop(const struct packet *p, enum verdict verdict)
+static __noinline void trace_drop(const struct packet *p, enum verdict verdict)
 {
 	struct drop_key key = {
 		.source = p->source,

@@ -6,7 +6,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Who sent it, by the outer header. 0, or -1 where there is no key. */
-static __always_inline int from_tunnel_key(
+static __noinline int from_tunnel_key(
 	struct __sk_buff *skb, struct addr *ret_outer, __u32 *ret_vni)
 {
 	struct bpf_tunnel_key key;
@@ -47,6 +47,11 @@ static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __s
 		return verdict;
 	if (!now || !now->ready)
 		return VERDICT_DROP_INTERNAL;
+	if (hint_has(HINT_NODE, HINT_BACKEND)) {
+		verdict = frontend_reply(p, now);
+		if (verdict != VERDICT_NEXT)
+			return verdict;
+	}
 	if (!range_in_own(now, &p->source)) {
 		own = bpf_map_lookup_elem(&pw_node, &p->source);
 		if (!own || !(own->flags & NODE_OWN))

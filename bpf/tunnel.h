@@ -5,6 +5,7 @@
 #include "bpf/answer.h"
 #include "bpf/flow.h"
 #include "bpf/guard.h"
+#include "bpf/handover.h"
 #include "bpf/packet.h"
 #include "bpf/route.h"
 #include "bpf/tables.h"
@@ -14,12 +15,23 @@
  * both from the tunnel key; a test run, in which the kernel sets no key, gives them itself.
  */
 
-static __always_inline bool tunnel_is_known(__u32 vni)
+/* What the inner packet is, 0 where this release does not know. */
+static __always_inline enum wire_kind tunnel_kind(__u32 vni)
 {
 	__u32 version = vni & WIRE_VERSION_MASK;
 
-	return version >= WIRE_VERSION_FIRST && version <= WIRE_VERSION_LAST &&
-	       vni - version == WIRE_VNI(WIRE_KIND_POD, 0) - WIRE_VERSION;
+	if (version < WIRE_VERSION_FIRST || version > WIRE_VERSION_LAST)
+		return 0;
+	switch (vni - version) {
+	case WIRE_VNI(WIRE_KIND_POD, 0) - WIRE_VERSION:
+		return WIRE_KIND_POD;
+	case WIRE_VNI(WIRE_KIND_SERVICE, 0) - WIRE_VERSION:
+		return WIRE_KIND_SERVICE;
+	case WIRE_VNI(WIRE_KIND_SERVICE_RETURN, 0) - WIRE_VERSION:
+		return WIRE_KIND_SERVICE_RETURN;
+	default:
+		return 0;
+	}
 }
 
 static __always_inline enum verdict from_tunnel_to_own(
@@ -30,7 +42,7 @@ static __always_inline enum verdict from_tunnel_to_own(
 
 	if (pod) {
 		flow_open_by_peer(p, false);
-		return route_deliver(p, pod);
+		return frontend_deliver(p, pod);
 	}
 	verdict = answer_nobody(p);
 	return verdict >= VERDICT_DROP_FIRST || route_tunnel(p, now, sender) == VERDICT_TUNNEL
@@ -38,23 +50,13 @@ static __always_inline enum verdict from_tunnel_to_own(
 		       : VERDICT_DROP_INTERNAL;
 }
 
-static __always_inline enum verdict from_tunnel_steps(
-	struct packet *p, struct __sk_buff *skb, const struct addr *outer, __u32 vni)
+/* A pod's packet, or one that a node's own stack sends to a pod or to this node. */
+static __always_inline enum verdict from_tunnel_pod(
+	struct packet *p, const struct settings_row *now, const struct node_row *sender)
 {
-	const struct settings_row *now = settings();
-	const struct node_row *sender, *own;
-	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_TUNNEL);
+	enum verdict verdict = guard_from_tunnel(p, now, sender);
+	const struct node_row *own;
 
-	if (!now || !now->ready)
-		return VERDICT_DROP_INTERNAL;
-	if (verdict != VERDICT_NEXT)
-		return verdict;
-	sender = bpf_map_lookup_elem(&pw_node, outer);
-	if (!sender || (sender->flags & (NODE_UNDERLAY | NODE_OWN)) != NODE_UNDERLAY)
-		return VERDICT_DROP_TUNNEL_NODE;
-	if (!tunnel_is_known(vni))
-		return VERDICT_DROP_TUNNEL_VERSION;
-	verdict = guard_from_tunnel(p, now, sender);
 	if (verdict == VERDICT_NEXT)
 		verdict = flow_fragment(p);
 	if (verdict != VERDICT_NEXT)
@@ -63,10 +65,50 @@ static __always_inline enum verdict from_tunnel_steps(
 	if (own && own->flags & NODE_OWN) {
 		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
 			return VERDICT_DROP_TUNNEL_PORT;
-		bpf_skb_change_type(skb, PACKET_HOST);
+		verdict = outside_arrive(p, now, own);
+		if (verdict != VERDICT_NEXT)
+			return verdict;
+		bpf_skb_change_type(p->skb, PACKET_HOST);
 		return VERDICT_STACK;
 	}
 	if (range_in_own(now, &p->target))
 		return from_tunnel_to_own(p, now, sender);
 	return VERDICT_DROP_TUNNEL_TARGET;
+}
+
+/* Handed over or handed back. */
+static __always_inline enum verdict from_tunnel_service(struct packet *p,
+	const struct settings_row *now, const struct node_row *sender, enum wire_kind kind)
+{
+	enum verdict verdict;
+
+	if (packet_is_neighbor_discovery(p) || addr_is_to_many(&p->target))
+		return VERDICT_DROP_TUNNEL_TARGET;
+	if (p->has_options)
+		return VERDICT_DROP_HEADERS;
+	if (kind == WIRE_KIND_SERVICE_RETURN)
+		return handover_return(p, now);
+	verdict = flow_fragment(p);
+	return verdict == VERDICT_NEXT ? handover_arrive(p, now, sender) : verdict;
+}
+
+static __always_inline enum verdict from_tunnel_steps(
+	struct packet *p, struct __sk_buff *skb, const struct addr *outer, __u32 vni)
+{
+	const struct settings_row *now = settings();
+	enum verdict verdict = packet_parse(p, skb, HOOK_FROM_TUNNEL);
+	enum wire_kind kind = tunnel_kind(vni);
+	const struct node_row *sender;
+
+	if (!now || !now->ready)
+		return VERDICT_DROP_INTERNAL;
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	sender = bpf_map_lookup_elem(&pw_node, outer);
+	if (!sender || (sender->flags & (NODE_UNDERLAY | NODE_OWN)) != NODE_UNDERLAY)
+		return VERDICT_DROP_TUNNEL_NODE;
+	if (!kind)
+		return VERDICT_DROP_TUNNEL_VERSION;
+	return kind == WIRE_KIND_POD ? from_tunnel_pod(p, now, sender)
+				     : from_tunnel_service(p, now, sender, kind);
 }

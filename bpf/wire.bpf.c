@@ -3,6 +3,7 @@
 #include "bpf/answer.h"
 #include "bpf/flow.h"
 #include "bpf/guard.h"
+#include "bpf/outside.h"
 #include "bpf/packet.h"
 #include "bpf/route.h"
 #include "bpf/tables.h"
@@ -27,11 +28,30 @@ static __always_inline enum verdict from_wire_to_own(
 	if (pod) {
 		flow_open_by_peer(p, from_wire_is_outside(p, now));
 		/* A device without Ethernet: the stack's route to the pod makes the frame. */
-		return packet_l2 ? route_deliver(p, pod) : VERDICT_STACK;
+		return packet_l2 ? frontend_deliver(p, pod) : VERDICT_STACK;
 	}
 	if (bpf_map_lookup_elem(&pw_node, &p->target))
 		return VERDICT_STACK;
-	return answer_nobody_back(p);
+	return answer_back(p, answer_nobody(p));
+}
+
+/* To this node itself, to a Service, or through this node to who knows where. */
+static __always_inline enum verdict from_wire_to_others(
+	struct packet *p, const struct settings_row *now)
+{
+	const struct node_row *node = bpf_map_lookup_elem(&pw_node, &p->target);
+	enum verdict verdict;
+
+	/* The tunnel's own packets, the most frequent ones. */
+	if (node && p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
+		return VERDICT_ACCEPT;
+	if (node && !(node->flags & NODE_OWN))
+		return VERDICT_ACCEPT;
+	/* The stack puts fragments together; where it does not, nothing of ours is lost. */
+	if (flow_fragment(p) != VERDICT_NEXT)
+		return VERDICT_ACCEPT;
+	verdict = outside_arrive(p, now, node);
+	return verdict == VERDICT_NEXT ? VERDICT_ACCEPT : verdict;
 }
 
 /*
@@ -75,12 +95,41 @@ static __always_inline enum verdict from_wire_steps(struct packet *p, struct __s
 	if (verdict != VERDICT_NEXT)
 		return verdict;
 	/* The stack forwards no frame that was for many, whatever address is in it. */
-	if (skb->pkt_type != PACKET_HOST || !range_in_own(now, &p->target))
+	if (skb->pkt_type != PACKET_HOST)
 		return VERDICT_ACCEPT;
+	if (!range_in_own(now, &p->target))
+		return parsed == VERDICT_NEXT ? from_wire_to_others(p, now) : VERDICT_ACCEPT;
 	if (parsed != VERDICT_NEXT)
 		return parsed;
 	verdict = flow_fragment(p);
 	return verdict == VERDICT_NEXT ? from_wire_to_own(p, now) : verdict;
+}
+
+static __always_inline enum verdict to_wire_steps(struct packet *p, struct __sk_buff *skb)
+{
+	const struct settings_row *now = settings();
+	enum verdict verdict = packet_parse(p, skb, HOOK_TO_WIRE);
+
+	if (verdict != VERDICT_NEXT || !now || !now->ready || flow_fragment(p) != VERDICT_NEXT)
+		return VERDICT_ACCEPT;
+	verdict = frontend_reply(p, now);
+	return verdict == VERDICT_NEXT ? VERDICT_ACCEPT : verdict;
+}
+
+/*
+ * What the node's stack sends: replies of backends that are processes of this node, or that it has
+ * masqueraded for. A node without such has nothing to look for here.
+ */
+SEC("tc")
+int to_wire(struct __sk_buff *skb)
+{
+	enum verdict verdict;
+	struct packet p;
+
+	if (!hint_has(HINT_NODE, HINT_BACKEND))
+		return TC_ACT_UNSPEC;
+	verdict = to_wire_steps(&p, skb);
+	return packet_end(&p, verdict);
 }
 
 SEC("tc")

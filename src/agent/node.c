@@ -332,6 +332,10 @@ int node_attach_wires(struct agent *agent, struct err *err)
 		r = node_attach_program(agent,
 			wire->ethernet ? PROGRAM_FROM_WIRE : PROGRAM_FROM_WIRE_BARE, PROGRAM_INGRESS,
 			wire->name, wire->ifindex, err);
+		if (r == 0)
+			r = programs_attach(agent->programs,
+				wire->ethernet ? PROGRAM_TO_WIRE : PROGRAM_TO_WIRE_BARE,
+				PROGRAM_EGRESS, wire->name, wire->ifindex, err);
 	}
 	if (r == 0)
 		programs_detach(agent->programs, link_is_wanted, agent);

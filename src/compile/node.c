@@ -70,6 +70,7 @@ static void compile_settings_start(struct compilation *c)
 	c->row.mark = settings->mark;
 	c->row.mark_mask = settings->mark_mask;
 	c->row.masquerade = settings->masquerade;
+	c->row.tunnel_mtu = (__u16)c->facts->pod_mtu;
 	c->row.tunnel_port = htons((uint16_t)settings->tunnel_port);
 	c->row.ready = 1;
 }

@@ -142,8 +142,8 @@ static void print_settings(struct text *text, const void *key, const void *value
 		text_append(text, "unset");
 		return;
 	}
-	text_printf(text, "ready tunnel-dev %u port %u mark %#x/%#x masquerade %s",
-		row->tunnel_ifindex, ntohs(row->tunnel_port),
+	text_printf(text, "ready tunnel-dev %u port %u mtu %u mark %#x/%#x masquerade %s",
+		row->tunnel_ifindex, ntohs(row->tunnel_port), row->tunnel_mtu,
 		row->mark, row->mark_mask, row->masquerade ? "yes" : "no");
 	for (unsigned int i = 0; i < SETTINGS_FAMILIES; i++)
 		print_settings_range(text, "own", &row->own[i]);

@@ -50,6 +50,8 @@ static const char *const program_names[] = {
 	[PROGRAM_TO_POD] = "to_pod",
 	[PROGRAM_FROM_WIRE] = "from_wire",
 	[PROGRAM_FROM_WIRE_BARE] = "from_wire_bare",
+	[PROGRAM_TO_WIRE] = "to_wire",
+	[PROGRAM_TO_WIRE_BARE] = "to_wire_bare",
 	[PROGRAM_FROM_TUNNEL] = "from_tunnel",
 	[PROGRAM_TO_TUNNEL] = "to_tunnel",
 	[PROGRAM_CONNECT4] = "connect4",
@@ -204,6 +206,8 @@ static int programs_load_all(
 	programs->fd[PROGRAM_FROM_WIRE] = bpf_program__fd(programs->wire->progs.from_wire);
 	programs->fd[PROGRAM_FROM_WIRE_BARE] =
 		bpf_program__fd(programs->wire_bare->progs.from_wire);
+	programs->fd[PROGRAM_TO_WIRE] = bpf_program__fd(programs->wire->progs.to_wire);
+	programs->fd[PROGRAM_TO_WIRE_BARE] = bpf_program__fd(programs->wire_bare->progs.to_wire);
 	programs->fd[PROGRAM_FROM_TUNNEL] = bpf_program__fd(programs->tunnel->progs.from_tunnel);
 	programs->fd[PROGRAM_TO_TUNNEL] = bpf_program__fd(programs->tunnel->progs.to_tunnel);
 	return 0;

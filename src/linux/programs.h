@@ -18,6 +18,8 @@ enum program {
 	PROGRAM_TO_POD,
 	PROGRAM_FROM_WIRE,
 	PROGRAM_FROM_WIRE_BARE, /* for a device without Ethernet header */
+	PROGRAM_TO_WIRE,
+	PROGRAM_TO_WIRE_BARE,
 	PROGRAM_FROM_TUNNEL,
 	PROGRAM_TO_TUNNEL,
 	PROGRAM_CONNECT4, /* from here on on a cgroup */

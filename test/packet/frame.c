@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frame.h"
 
+#include <endian.h>
+
 #include <arpa/inet.h>
 #include <net/ethernet.h>
 #include <netinet/icmp6.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #define SCTP_HEADER_SIZE 12
+#define SCTP_CHECKSUM_AT 8
 #define DHCP_PAYLOAD 240
 
 static uint32_t sum_bytes(uint32_t sum, const void *data, size_t length)
@@ -102,13 +105,30 @@ static size_t write_dhcp(const struct frame_spec *spec, const struct frame_ends 
 	return write_udp(ends, client, server, DHCP_PAYLOAD, at);
 }
 
-/* RFC 9260; its CRC32c is left zero, as nothing here looks at it. */
+/* RFC 9260 appendix A, bit by bit; the field itself counts as zero. */
+static uint32_t sctp_checksum(const uint8_t *at, size_t length)
+{
+	uint32_t crc = ~0U;
+
+	for (size_t i = 0; i < length; i++) {
+		crc ^= i >= SCTP_CHECKSUM_AT && i < SCTP_CHECKSUM_AT + 4U ? 0 : at[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? (crc >> 1) ^ 0x82f63b78U : crc >> 1;
+	}
+	return ~crc;
+}
+
 static size_t write_sctp(const struct frame_spec *spec, uint8_t *at)
 {
 	uint16_t ports[2] = {htons(spec->source_port), htons(spec->target_port)};
+	size_t length = SCTP_HEADER_SIZE + spec->payload;
+	uint32_t checksum;
 
 	memcpy(at, ports, sizeof(ports));
-	return SCTP_HEADER_SIZE + spec->payload;
+	memset(at + SCTP_HEADER_SIZE, 0xab, spec->payload);
+	checksum = htole32(sctp_checksum(at, length));
+	memcpy(at + SCTP_CHECKSUM_AT, &checksum, sizeof(checksum));
+	return length;
 }
 
 static size_t write_icmp(
@@ -195,6 +215,8 @@ static size_t write_ipv4(const struct frame_spec *spec, const struct frame_ends 
 	ip->ihl = spec->bad_header_length ? 4 : (header / 4) & 0xf;
 	ip->tot_len = htons((uint16_t)((int)length + spec->claim));
 	ip->id = htons((uint16_t)spec->fragment_id);
+	if (spec->may_not_fragment)
+		ip->frag_off = htons(IP_DF);
 	if (spec->fragment == FRAME_FIRST)
 		ip->frag_off = htons(IP_MF);
 	else if (spec->fragment == FRAME_LATER)
@@ -335,6 +357,32 @@ size_t frame_build(const struct frame_spec *spec, const struct frame_ends *ends,
 	return length - (size_t)spec->cut;
 }
 
+/* The ends of what an ICMP error quotes; whether its IPv4 header still sums up. */
+static void parse_quote(struct frame_read *read, const uint8_t *at, size_t length)
+{
+	const size_t header = read->ends.family == 4 ? sizeof(struct iphdr) : sizeof(struct ip6_hdr);
+	uint16_t ports[2];
+
+	if (length < header + sizeof(ports))
+		return;
+	if (read->ends.family == 4) {
+		const struct iphdr *ip = (const void *)at;
+
+		addr_set_v4(&read->quoted_source, ip->saddr);
+		addr_set_v4(&read->quoted_target, ip->daddr);
+		read->quote_right = sum_fold(sum_bytes(0, at, header)) == 0;
+	} else {
+		const struct ip6_hdr *ip = (const void *)at;
+
+		memcpy(&read->quoted_source, &ip->ip6_src, sizeof(read->quoted_source));
+		memcpy(&read->quoted_target, &ip->ip6_dst, sizeof(read->quoted_target));
+		read->quote_right = true;
+	}
+	memcpy(ports, at + header, sizeof(ports));
+	read->quoted_source_port = ntohs(ports[0]);
+	read->quoted_target_port = ntohs(ports[1]);
+}
+
 static void parse_transport(struct frame_read *read, const uint8_t *at, size_t length)
 {
 	uint16_t ports[2];
@@ -342,6 +390,8 @@ static void parse_transport(struct frame_read *read, const uint8_t *at, size_t l
 	if (read->protocol == IPPROTO_ICMP || read->protocol == IPPROTO_ICMPV6) {
 		read->icmp_type = at[0];
 		read->icmp_code = at[1];
+		read->icmp_mtu = (uint32_t)at[6] << 8 | at[7];
+		parse_quote(read, at + sizeof(struct icmp6_hdr), length - sizeof(struct icmp6_hdr));
 	} else {
 		memcpy(ports, at, sizeof(ports));
 		read->source_port = ntohs(ports[0]);
@@ -354,8 +404,14 @@ static void parse_transport(struct frame_read *read, const uint8_t *at, size_t l
 		read->sequence = ntohl(tcp->seq);
 		read->acknowledged = ntohl(tcp->ack_seq);
 	}
-	if (read->protocol == IPPROTO_SCTP)
+	if (read->protocol == IPPROTO_SCTP) {
+		uint32_t checksum;
+
+		memcpy(&checksum, at + SCTP_CHECKSUM_AT, sizeof(checksum));
+		read->checksums_right =
+			read->checksums_right && le32toh(checksum) == sctp_checksum(at, length);
 		return;
+	}
 	/* A segment with its checksum in place sums to zero. */
 	read->checksums_right = read->checksums_right &&
 				sum_transport(&read->ends, read->protocol, at, length) == 0;

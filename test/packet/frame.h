@@ -46,6 +46,7 @@ struct frame_spec {
 	enum frame_fragment fragment;
 	uint32_t fragment_id;
 	uint16_t fragment_offset; /* of a later fragment, in bytes; default 800 */
+	bool may_not_fragment; /* IPv4: DF */
 	bool source_route; /* IPv4 option LSRR, IPv6 routing header */
 	uint8_t option; /* IPv4: an option of this type; IPv6: ignored */
 	int extensions; /* IPv6: so many destination options headers; IPv4: ignored */
@@ -80,9 +81,13 @@ struct frame_read {
 	uint8_t protocol;
 	uint8_t tcp_flags;
 	uint8_t icmp_type, icmp_code;
+	uint32_t icmp_mtu;
 	uint16_t source_port, target_port;
 	uint32_t sequence, acknowledged;
 	bool checksums_right;
+	struct addr quoted_source, quoted_target; /* of an ICMP error */
+	uint16_t quoted_source_port, quoted_target_port;
+	bool quote_right; /* the quoted header's own checksum */
 };
 
 /* false where the frame is no whole IP packet without extension headers. */

@@ -32,6 +32,7 @@ static const struct {
 	{"guard", &rows_guard},
 	{"wire", &rows_wire},
 	{"tunnel", &rows_tunnel},
+	{"service", &rows_service},
 };
 
 static unsigned int reached[VERDICT_MAX];
@@ -46,6 +47,7 @@ struct trial {
 	uint8_t frame[FRAME_SIZE_MAX];
 	size_t length;
 	struct run_result result;
+	bool sum_only, keeps_sum;
 	bool wrong;
 };
 
@@ -79,6 +81,7 @@ static enum device step_device(const struct step *step)
 		[FROM_TUNNEL] = DEVICE_TUNNEL,
 		[FROM_TUNNEL_BARE] = DEVICE_TUNNEL,
 		[TO_TUNNEL] = DEVICE_TUNNEL,
+		[TO_WIRE] = DEVICE_WIRE,
 	};
 
 	return step->device ? step->device : usual[step->entry];
@@ -105,10 +108,15 @@ static void step_run(const struct step *step, struct trial *trial)
 		.vni = step->vni ? step->vni : WIRE_VNI(WIRE_KIND_POD, 0),
 		.frame = trial->frame};
 
+	if (step->before)
+		step_run(step->before, trial);
 	step_ends(step, trial->family, &trial->ends);
 	trial->length = frame_build(&step->in, &trial->ends, trial->frame);
 	run.length = trial->length;
-	scene_run(&run, &trial->result);
+	if (trial->sum_only)
+		trial->keeps_sum = scene_keeps_sum(&run);
+	else
+		scene_run(&run, &trial->result);
 }
 
 static uint32_t action_of(const struct trial *trial)
@@ -174,10 +182,48 @@ static void check_answer(struct trial *trial)
 			read.source_port);
 		complain_number(trial, "target port", trial->row->step.in.source_port,
 			read.target_port);
+	} else if (out->too_big) {
+		complain_number(trial, "type", trial->family == 4 ? 3 : 2, read.icmp_type);
+		complain_number(trial, "code", trial->family == 4 ? 4 : 0, read.icmp_code);
+		complain_number(trial, "MTU", out->too_big, read.icmp_mtu);
 	} else {
 		complain_number(trial, "type", trial->family == 4 ? 3 : 1, read.icmp_type);
 		complain_number(trial, "code", out->icmp_code[trial->family == 6], read.icmp_code);
 	}
+}
+
+/* Rewritten: other ends, and every checksum as if it had been sent like that. */
+static void check_translated(struct trial *trial)
+{
+	const struct out *out = &trial->row->out;
+	struct addr source = role_addr(out->source, trial->family);
+	struct addr target = role_addr(out->target, trial->family);
+	bool is_error = trial->row->step.in.kind == FRAME_PORT_UNREACHABLE;
+	struct frame_read read;
+
+	if (trial->result.length != trial->length ||
+		!frame_parse(trial->result.frame, trial->result.length, &read)) {
+		complain(trial, "translated", "no whole packet of the same length");
+		return;
+	}
+	if (!read.checksums_right)
+		complain(trial, "translated", "a checksum is wrong");
+	if (is_error && !read.quote_right)
+		complain(trial, "translated", "the quoted header's checksum is wrong");
+	if (!addr_equal(&read.ends.source, &source))
+		complain(trial, "translated", "another source");
+	if (!addr_equal(&read.ends.target, &target))
+		complain(trial, "translated", "another target");
+	if (is_error && !addr_equal(&read.quoted_source, &target))
+		complain(trial, "quoted", "another source");
+	if (out->other_port && read.source_port == trial->row->step.in.source_port)
+		complain(trial, "translated", "the client's port was not replaced");
+	if (out->source_port)
+		complain_number(trial, "source port", out->source_port,
+			is_error ? read.quoted_target_port : read.source_port);
+	if (out->target_port)
+		complain_number(trial, "target port", out->target_port,
+			is_error ? read.quoted_source_port : read.target_port);
 }
 
 static void check_out(struct trial *trial)
@@ -191,11 +237,33 @@ static void check_out(struct trial *trial)
 	}
 	if (trial->row->out.masqueraded)
 		mark = scene_masquerade(mark);
-	if (trial->row->verdict != VERDICT_TUNNEL) /* which marks what has its tunnel key */
+	if (trial->result.redirect != device_index(DEVICE_TUNNEL)) /* what has its tunnel key is marked */
 		complain_number(trial, "mark", mark, result->mark);
+	if (trial->row->out.source) {
+		check_translated(trial);
+		return;
+	}
 	if (result->length != trial->length ||
 		memcmp(result->frame, trial->frame, trial->length) != 0)
 		complain(trial, "frame", "not the one that was sent");
+}
+
+static void trial_run(struct trial *trial)
+{
+	scene_forget();
+	if (trial->row->first) {
+		step_run(trial->row->first, trial);
+		scene_forget_counts();
+	}
+	step_run(&trial->row->step, trial);
+}
+
+static void check_sum(struct trial *trial)
+{
+	trial->sum_only = true;
+	trial_run(trial);
+	if (!trial->keeps_sum)
+		complain(trial, "translated", "the card's sum over the packet no longer holds");
 }
 
 static void row_run(const char *title, const struct row *row, int family, int underlay)
@@ -205,15 +273,12 @@ static void row_run(const char *title, const struct row *row, int family, int un
 
 	if (row->family && row->family != family)
 		return;
-	scene_forget();
-	if (row->first) {
-		step_run(row->first, &trial);
-		scene_forget_counts();
-	}
-	step_run(&row->step, &trial);
+	trial_run(&trial);
 	check_verdict(&trial);
 	if (!trial.wrong)
 		check_out(&trial);
+	if (row->out.source)
+		check_sum(&trial);
 	if (trial.wrong)
 		failed++;
 	else

@@ -12,6 +12,7 @@ struct step {
 	enum role outer; /* FROM_TUNNEL: the sending node; default REMOTE_NODE */
 	uint32_t vni; /* default: that of pod traffic */
 	uint32_t mark;
+	const struct step *before; /* runs before and leaves state */
 };
 
 /* What must come out beyond the verdict. By default the frame, unchanged. */
@@ -20,6 +21,11 @@ struct out {
 	uint8_t reset_flags; /* an answer by TCP with these flags */
 	uint32_t sequence, acknowledged;
 	uint8_t icmp_code[2]; /* an ICMP unreachable with this code, IPv4 and IPv6 */
+	uint16_t too_big; /* an ICMP error with this MTU */
+	/* Translated: the ends that come out. */
+	enum role source, target;
+	bool other_port; /* the client's port is replaced */
+	uint16_t source_port, target_port; /* 0: any; of an ICMP error those that are quoted, turned */
 };
 
 /* A row runs in both families and over both underlays. */
@@ -39,4 +45,4 @@ struct row_table {
 	size_t count;
 };
 
-extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel;
+extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel, rows_service;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "compile/node.h"
 #include "compile/pod.h"
+#include "compile/services.h"
 #include "linux/programs.h"
 #include "linux/tables.h"
 #include "scene_objects.h"
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #define BPF_DIRECTORY "/run"
+#define TEST_CHECKSUM_COMPLETE 4 /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, of Linux 6.16 */
 
 static const struct {
 	const char *ipv4, *ipv6;
@@ -50,6 +52,17 @@ static const struct {
 	[MULTICAST] = {"224.0.0.5", "ff05::5"},
 	[BROADCAST] = {"255.255.255.255", "ff02::1"},
 	[LINK_LOCAL] = {"169.254.1.1", "fe80::1"},
+	[CLUSTER] = {"10.96.0.10", "fd00:10:96::10"},
+	[BALANCER] = {"192.0.2.10", "2001:db8:b::10"},
+	[THERE] = {"10.96.0.11", "fd00:10:96::11"},
+	[THERE_BALANCER] = {"192.0.2.11", "2001:db8:b::11"},
+	[EMPTY] = {"10.96.0.12", "fd00:10:96::12"},
+	[LOCAL] = {"10.96.0.13", "fd00:10:96::13"},
+	[LOCAL_BALANCER] = {"192.0.2.13", "2001:db8:b::13"},
+	[RANGED_BALANCER] = {"192.0.2.14", "2001:db8:b::14"},
+	[HOST] = {"10.96.0.15", "fd00:10:96::15"},
+	[BEYOND] = {"10.96.0.16", "fd00:10:96::16"},
+	[UNUSED] = {"10.96.0.200", "fd00:10:96::200"},
 	[MAPPED] = {"10.244.0.6", "::ffff:10.244.0.6"},
 };
 
@@ -82,7 +95,7 @@ static struct {
 	struct tunnel_body_bpf *body;
 	struct tables tables;
 	struct settings settings;
-	int fragment;
+	int fragment, session, hint;
 } scene;
 
 static _Noreturn void give_up(const char *what, const struct err *err)
@@ -179,6 +192,7 @@ static void rows_make(enum setting setting, int underlay, struct rows *rows)
 {
 	_cleanup_(store_clear) struct store store = {0};
 	struct problems problems = {0};
+	struct services services = {0};
 	struct attachment a, b;
 	struct facts facts;
 
@@ -187,6 +201,12 @@ static void rows_make(enum setting setting, int underlay, struct rows *rows)
 	settings_make(underlay, setting == SETTING_DIRECT, setting != SETTING_NO_MASQUERADE,
 		&scene.settings);
 	compile_nodes(&store, &scene.settings, &facts, rows, &problems);
+	services_compile(&services,
+		&(struct services_input){
+			.store = &store, .settings = &scene.settings, .facts = &facts},
+		rows);
+	services_problems(&services, &problems);
+	services_clear(&services);
 	for (size_t i = 0; i < problems.count; i++)
 		fprintf(stderr, "packet: %s: %s\n", problems.item[i].object, problems.item[i].text);
 	if (problems.count)
@@ -244,6 +264,8 @@ void scene_load(enum setting setting, int underlay)
 	struct programs_options options = {.directory = BPF_DIRECTORY, .flow_entries = 1024};
 	const char *directory = programs_table_directory(BPF_DIRECTORY);
 	_free_ char *fragment = mem_format("%s/pw_fragment", directory);
+	_free_ char *session = mem_format("%s/pw_session", directory);
+	_free_ char *hint = mem_format("%s/pw_hint", directory);
 	struct rows rows = {0};
 	struct err err = {0};
 
@@ -253,6 +275,8 @@ void scene_load(enum setting setting, int underlay)
 		tables_open(directory, &scene.tables, &err) < 0)
 		give_up("loading", &err);
 	scene.fragment = bpf_obj_get(fragment);
+	scene.session = bpf_obj_get(session);
+	scene.hint = bpf_obj_get(hint);
 	body_load(directory);
 	if (setting == SETTING_NOTHING)
 		return;
@@ -265,6 +289,8 @@ void scene_unload(void)
 {
 	tunnel_body_bpf__destroy(scene.body);
 	close(scene.fragment);
+	close(scene.session);
+	close(scene.hint);
 	tables_close(&scene.tables);
 	programs_free(&scene.programs);
 	if (umount(BPF_DIRECTORY) < 0)
@@ -279,6 +305,7 @@ static int entry_program(enum entry entry)
 		[FROM_WIRE] = PROGRAM_FROM_WIRE,
 		[FROM_TUNNEL_BARE] = PROGRAM_FROM_TUNNEL,
 		[TO_TUNNEL] = PROGRAM_TO_TUNNEL,
+		[TO_WIRE] = PROGRAM_TO_WIRE,
 	};
 
 	if (entry == FROM_TUNNEL)
@@ -304,6 +331,21 @@ void scene_run(const struct run *run, struct run_result *ret_result)
 	ret_result->verdict = out.cb[0];
 	ret_result->redirect = out.cb[1];
 	ret_result->mark = out.mark;
+}
+
+bool scene_keeps_sum(const struct run *run)
+{
+	struct __sk_buff in = {.ifindex = devices[run->device].index, .mark = run->mark};
+	uint8_t out[FRAME_SIZE_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = run->frame,
+		.data_size_in = (__u32)run->length, .data_out = out, .data_size_out = sizeof(out),
+		.ctx_in = &in, .ctx_size_in = sizeof(in), .repeat = 1,
+		.flags = TEST_CHECKSUM_COMPLETE);
+
+	scene.body->bss->body_outer = run->outer;
+	scene.body->bss->body_vni = run->vni;
+	return bpf_prog_test_run_opts(entry_program(run->entry), &options) == 0 ||
+	       errno != EBADMSG;
 }
 
 unsigned int scene_time(const struct run *run, unsigned int repeat, unsigned int rounds)
@@ -334,6 +376,14 @@ static void forget_keys(int fd, size_t key_size)
 		bpf_map_delete_elem(fd, key);
 }
 
+static void forget_hints(void)
+{
+	__u32 none = 0;
+
+	for (__u32 index = 0; index < HINTS; index++)
+		bpf_map_update_elem(scene.hint, &index, &none, BPF_ANY);
+}
+
 void scene_forget_counts(void)
 {
 	int processors = libbpf_num_possible_cpus();
@@ -348,6 +398,8 @@ void scene_forget(void)
 {
 	forget_keys(scene.tables.flow, sizeof(struct flow_key));
 	forget_keys(scene.fragment, sizeof(struct fragment_key));
+	forget_keys(scene.session, sizeof(struct session_key));
+	forget_hints();
 	scene_forget_counts();
 }
 
@@ -375,6 +427,7 @@ void scene_counts(enum entry entry, uint32_t verdict, uint64_t *ret_here, uint64
 		[FROM_TUNNEL] = HOOK_FROM_TUNNEL,
 		[FROM_TUNNEL_BARE] = HOOK_FROM_TUNNEL,
 		[TO_TUNNEL] = HOOK_TO_TUNNEL,
+		[TO_WIRE] = HOOK_TO_WIRE,
 	};
 	struct count_question question = {.hook = entry_hooks[entry], .verdict = verdict};
 	struct err err = {0};

@@ -33,6 +33,17 @@ enum role {
 	MULTICAST,
 	BROADCAST, /* IPv6: all nodes */
 	LINK_LOCAL,
+	CLUSTER, /* Service "here" by its cluster address; its endpoint is POD_B */
+	BALANCER, /* and by its load balancer's */
+	THERE, /* Service "there": the endpoint is REMOTE_POD */
+	THERE_BALANCER,
+	EMPTY, /* a Service without endpoints */
+	LOCAL, /* internal and external policy Local, its endpoint REMOTE_POD */
+	LOCAL_BALANCER,
+	RANGED_BALANCER, /* sources: NEAR alone; its endpoint is POD_B */
+	HOST, /* a Service whose endpoint is OWN_NODE, port 8080 */
+	BEYOND, /* a Service whose endpoint is NEAR */
+	UNUSED, /* of the Service range, and no Service's */
 	MAPPED, /* IPv6: ::ffff: and the address of POD_B; IPv4: that address itself */
 	ROLE_MAX
 };
@@ -40,7 +51,7 @@ enum role {
 /* The devices that the scene makes. */
 enum device { DEVICE_NONE, DEVICE_A, DEVICE_B, DEVICE_WIRE, DEVICE_TUNNEL, DEVICE_MAX };
 
-enum entry { FROM_POD, TO_POD, FROM_WIRE, FROM_TUNNEL, FROM_TUNNEL_BARE, TO_TUNNEL, ENTRY_MAX };
+enum entry { FROM_POD, TO_POD, FROM_WIRE, FROM_TUNNEL, FROM_TUNNEL_BARE, TO_TUNNEL, TO_WIRE, ENTRY_MAX };
 
 /* What the node has been told. A row runs in the first one unless it says otherwise. */
 enum setting {
@@ -84,6 +95,11 @@ struct run_result {
 
 /* Runs one frame through one program. */
 void scene_run(const struct run *run, struct run_result *ret_result);
+/*
+ * Whether the kernel's sum over a whole packet, as network cards give it (CHECKSUM_COMPLETE), still
+ * holds behind the program. Kernels before 6.16 cannot say, which counts as yes.
+ */
+bool scene_keeps_sum(const struct run *run);
 /* Nanoseconds per packet: the best of `rounds` runs of `repeat` each. */
 unsigned int scene_time(const struct run *run, unsigned int repeat, unsigned int rounds);
 /* Forgets flows and fragments, and what was counted; or the latter alone. */

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include "bpf/answer.h"
+#include "bpf/hint.h"
+#include "bpf/packet.h"
+#include "bpf/range.h"
+#include "bpf/route.h"
+#include "bpf/session.h"
+
+/*
+ * What packets do at frontends of Services. A pod's own packets are translated on its node. What
+ * comes from outside is translated late: the node where it arrives only says whose it is and hands
+ * it over unchanged; the backend's node translates, and its replies go back through the node that
+ * they came by, whose address the client knows.
+ */
+
+/* Does the Service let this source in? */
+static __always_inline bool frontend_admits(const struct packet *p, const struct service_row *row)
+{
+	struct source_key key = {.length = 64 + 128};
+
+	if (!row->sources)
+		return true;
+	__builtin_memcpy(key.set, &row->sources, sizeof(key.set));
+	__builtin_memcpy(key.addr, &p->source, sizeof(key.addr));
+	return bpf_map_lookup_elem(&pw_source, &key) != NULL;
+}
+
+/* Through the tunnel, as what a Service sends. */
+static __always_inline enum verdict frontend_send(struct packet *p, const struct settings_row *now,
+	const struct node_row *node, enum wire_kind kind, __u32 flags)
+{
+	enum verdict verdict = route_tunnel_as(p, now, node, WIRE_VNI(kind, flags));
+
+	if (verdict != VERDICT_TUNNEL)
+		return verdict;
+	return kind == WIRE_KIND_SERVICE ? VERDICT_HAND_OVER : VERDICT_HAND_BACK;
+}
+
+static __always_inline enum verdict frontend_refuse(
+	struct packet *p, const struct service_list *list)
+{
+	if (!list->count && list->answer == SERVICE_DROP)
+		return VERDICT_DROP_SERVICE_LOCAL;
+	return answer_back(p, answer_refusal(p));
+}
+
+/* What no port of a Service takes. VERDICT_NEXT: it is no address of a Service. */
+static __always_inline enum verdict frontend_none(
+	struct packet *p, const struct settings_row *now)
+{
+	if (!range_in_service(now, &p->target))
+		return VERDICT_NEXT;
+	if (!service_at(&p->target, 0, 0, SERVICE_VIRTUAL))
+		return VERDICT_DROP_SERVICE_NONE;
+	return answer_back(p, answer_refusal(p));
+}
+
+/*
+ * The record of a flow to a frontend, which this packet of the backend answers or, as an ICMP error,
+ * is about; NULL: none. `sends`: the record is at the sender, who is the backend; else at the
+ * receiver, who is the client. *ret_quote is set for errors.
+ */
+static __always_inline const struct flow_row *frontend_flow(const struct packet *p, bool sends,
+	enum flow_opener opener, struct packet_quote *ret_quote)
+{
+	const struct flow_row *flow;
+	struct flow_key key;
+
+	if (packet_is_icmp_error(p)) {
+		if (packet_quoted(p->skb, p, ret_quote) < 0)
+			return NULL;
+		__builtin_memset(&key, 0, sizeof(key));
+		key.pod = sends ? ret_quote->target : ret_quote->source;
+		key.peer = sends ? ret_quote->source : ret_quote->target;
+		key.pod_port = sends ? ret_quote->target_port : ret_quote->source_port;
+		key.peer_port = sends ? ret_quote->source_port : ret_quote->target_port;
+		key.protocol = ret_quote->protocol;
+	} else if (sends) {
+		flow_key_of_sender(p, &key);
+	} else {
+		flow_key_of_receiver(p, &key);
+	}
+	flow = bpf_map_lookup_elem(&pw_flow, &key);
+	return flow && flow->opener == opener && flow->frontend_port ? flow : NULL;
+}
+
+static __always_inline int frontend_rewrite_back(
+	struct packet *p, const struct packet_quote *quote, const struct flow_row *flow)
+{
+	return packet_is_icmp_error(p) ? session_rewrite_error_back(p, quote, flow)
+				       : session_rewrite_back(p, flow);
+}
+
+/*
+ * A backend's reply, where its flow came to a frontend from outside, or from the pod itself.
+ * VERDICT_NEXT: no such reply, or routed like any other packet to its client.
+ */
+static __noinline __attribute__((unused)) enum verdict frontend_reply(
+	struct packet *p, const struct settings_row *now)
+{
+	struct packet_quote quote = {};
+	const struct flow_row *flow;
+	const struct node_row *node;
+	struct addr via;
+
+	flow = frontend_flow(p, true, FLOW_OPENER_PEER, &quote);
+	if (!flow)
+		return VERDICT_NEXT;
+	via = flow->via;
+	if (frontend_rewrite_back(p, &quote, flow) < 0)
+		return VERDICT_DROP_INTERNAL;
+	p->translated = PACKET_TRANSLATED_BACK;
+	if (addr_is_unspecified(&via))
+		return VERDICT_NEXT;
+	node = bpf_map_lookup_elem(&pw_node, &via);
+	if (!node)
+		return VERDICT_DROP_NO_NODE;
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE_RETURN, 0);
+}
+
+/* On its way into a pod: what answers a flow of the pod to a frontend comes from there. */
+static __noinline int frontend_restore_flow(struct packet *p)
+{
+	struct packet_quote quote = {};
+	const struct flow_row *flow = frontend_flow(p, false, FLOW_OPENER_POD, &quote);
+
+	return flow ? frontend_rewrite_back(p, &quote, flow) : 0;
+}
+
+static __always_inline int frontend_restore(struct packet *p, __u32 device)
+{
+	return p->translated || !hint_has(device, HINT_CLIENT) ? 0 : frontend_restore_flow(p);
+}
+
+static __always_inline enum verdict frontend_deliver(struct packet *p, const struct pod_row *pod)
+{
+	return frontend_restore(p, pod->ifindex) < 0 ? VERDICT_DROP_INTERNAL : route_deliver(p, pod);
+}

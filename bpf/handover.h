@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include "bpf/outside.h"
+
+/* What one node has handed over to another one, and the replies that are handed back. */
+
+/* Handed over by another node: the client's own packet, so its source is nobody of the cluster. */
+static __always_inline enum verdict handover_guard(
+	const struct packet *p, const struct settings_row *now, const struct node_row *sender)
+{
+	const struct node_row *row = outside_node_of(p, now, &p->source);
+
+	if (addr_is_local_only(&p->source) || addr_is_to_many(&p->source) ||
+		range_in_own(now, &p->source))
+		return VERDICT_DROP_TUNNEL_SOURCE;
+	if (row ? !addr_equal(&row->underlay, &sender->underlay)
+		: range_in_cluster(now, &p->source))
+		return VERDICT_DROP_TUNNEL_SOURCE;
+	return VERDICT_NEXT;
+}
+
+/* Back to the node that has handed over. */
+static __always_inline enum verdict handover_refuse(struct packet *p,
+	const struct settings_row *now, const struct node_row *sender)
+{
+	enum verdict verdict = answer_refusal(p), sent;
+
+	if (verdict >= VERDICT_DROP_FIRST)
+		return verdict;
+	sent = frontend_send(p, now, sender, WIRE_KIND_SERVICE_RETURN, 0);
+	return sent == VERDICT_HAND_BACK ? verdict : sent;
+}
+
+/*
+ * What the other node has chosen, where the views are alike; else one of this node's own: it was
+ * sent here because there is, or was, one.
+ */
+static __always_inline const struct backend_row *handover_choose(
+	const struct packet *p, const struct service_row *row, __u32 hash)
+{
+	const struct backend_row *backend = NULL;
+
+	if (!row->affinity_seconds && row->outside.count)
+		backend = service_backend(&row->outside, service_index(&row->outside, hash));
+	if (backend && backend->flags & BACKEND_HERE)
+		return backend;
+	return service_choose(row, &row->here, &p->source, hash);
+}
+
+static __noinline enum verdict handover_flow(
+	struct packet *p, const struct settings_row *now, const struct node_row *sender)
+{
+	const struct node_row *node = bpf_map_lookup_elem(&pw_node, &p->target);
+	const struct backend_row *backend;
+	const struct service_row *row;
+	struct session_plan plan = {};
+	struct session_key key;
+	enum verdict verdict;
+	bool goes_on;
+
+	session_key_of(p, &key);
+	row = outside_frontend(&key, node);
+	if (!row)
+		return VERDICT_DROP_TUNNEL_TARGET;
+	goes_on = outside_goes_on(&plan, p, row, &key);
+	if (!goes_on) {
+		backend = handover_choose(p, row, session_hash(&key));
+		if (!backend)
+			return handover_refuse(p, now, sender);
+		outside_plan(&plan, row, backend);
+		plan.via = sender->underlay;
+	}
+	verdict = outside_to_pod(p, &key, &plan, goes_on);
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	node = bpf_map_lookup_elem(&pw_node, &plan.backend);
+	if (node && node->flags & NODE_OWN)
+		return outside_to_stack(p, now, &key, &plan, goes_on, false);
+	return handover_refuse(p, now, sender);
+}
+
+static __always_inline enum verdict handover_arrive(
+	struct packet *p, const struct settings_row *now, const struct node_row *sender)
+{
+	enum verdict verdict = handover_guard(p, now, sender);
+
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	if (!packet_is_icmp_error(p))
+		return handover_flow(p, now, sender);
+	verdict = outside_error(p, now, bpf_map_lookup_elem(&pw_node, &p->target), true);
+	return verdict == VERDICT_NEXT ? VERDICT_DROP_TUNNEL_TARGET : verdict;
+}
+
+/* A reply that comes back to the node that its client knows: out by the way to the client. */
+static __noinline enum verdict handover_return(struct packet *p, const struct settings_row *now)
+{
+	const struct node_row *from = bpf_map_lookup_elem(&pw_node, &p->source), *node;
+
+	if (range_in_own(now, &p->source) || range_in_cluster(now, &p->source) ||
+		addr_is_local_only(&p->source) || (from && !(from->flags & NODE_OWN)))
+		return VERDICT_DROP_TUNNEL_SOURCE;
+	if (range_in_own(now, &p->target))
+		return VERDICT_DROP_TUNNEL_TARGET;
+	p->translated = PACKET_TRANSLATED_BACK;
+	node = outside_node_of(p, now, &p->target);
+	if (node)
+		return node->flags & NODE_OWN ? VERDICT_DROP_TUNNEL_TARGET
+					      : route_to_node(p, now, node);
+	return route_reply_outside(p);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+#include "bpf/flow.h"
+#include "bpf/nat.h"
+#include "bpf/packet.h"
+#include "bpf/service.h"
+#include "bpf/tables.h"
+
+/*
+ * Flows to frontends, on the node that rewrites them: the client's own for what a pod sends, the
+ * backend's for what comes from outside.
+ *
+ * A flow leaves two records. pw_session, by what the client wrote: the way there. pw_flow, by what
+ * the backend sees: the way back, with the frontend in it. Two flows that the backend could not
+ * tell apart (one client port to two frontends, or to a frontend and the backend itself) must not
+ * share the second record, so the later one gets another client port, which replies lose again.
+ */
+
+#define SESSION_PORT_FIRST 32768 /* for a client port that is replaced */
+#define SESSION_PORTS 28000
+#define SESSION_PORT_TRIES 8
+
+static __always_inline void session_key_of(const struct packet *p, struct session_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->client = p->source;
+	key->frontend = p->target;
+	key->client_port = p->source_port;
+	key->frontend_port = p->target_port;
+	key->protocol = p->protocol;
+}
+
+/* The same on all nodes: whoever receives a flow later comes to the same choice. */
+static __always_inline __u32 session_hash(const struct session_key *key)
+{
+	const __u64 *words = (const __u64 *)key;
+	__u64 hash = 0;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*key) / sizeof(*words); i++) {
+		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+	}
+	return (__u32)hash;
+}
+
+/* May a UDP flow stay with its backend? Looked up only after endpoints have changed. */
+static __always_inline bool session_still_serves(
+	const struct service_row *row, struct session_row *session)
+{
+	struct member_key key = {.set = row->serving, .port = session->backend_port};
+
+	if (session->serving == row->serving)
+		return true;
+	key.addr = session->backend;
+	if (!bpf_map_lookup_elem(&pw_member, &key))
+		return false;
+	session->serving = row->serving;
+	return true;
+}
+
+/*
+ * The session of a flow that goes on; NULL: it begins, or its backend has gone. TCP stays with its
+ * backend to the end, whatever becomes of that one, and chooses anew with each SYN.
+ */
+static __always_inline struct session_row *session_find(
+	const struct packet *p, const struct service_row *row, const struct session_key *key)
+{
+	struct session_row *session;
+
+	if (packet_opens_tcp(p))
+		return NULL;
+	session = bpf_map_lookup_elem(&pw_session, key);
+	if (session && row && row->serving && !session_still_serves(row, session))
+		return NULL;
+	return session;
+}
+
+/* Does the record lead back to this frontend? Only then may the flow have it. */
+static __always_inline bool session_owns(const struct flow_row *flow, const struct session_key *key)
+{
+	return addr_equal(&flow->frontend, &key->frontend) &&
+	       flow->frontend_port == key->frontend_port;
+}
+
+/*
+ * Writes the way back under a client port that is free, the client's own if that can be. Returns
+ * the port, or 0 where none was found.
+ */
+static __always_inline __be16 session_record_back(
+	struct flow_key *back, struct flow_row *flow, const struct session_key *key)
+{
+	bool of_pod = flow->opener == FLOW_OPENER_POD;
+	__be16 port = key->client_port;
+	int i;
+
+	for (i = 0; i < SESSION_PORT_TRIES; i++) {
+		const struct flow_row *held;
+
+		if (of_pod)
+			back->pod_port = port;
+		else
+			back->peer_port = port;
+		held = bpf_map_lookup_elem(&pw_flow, back);
+		if (!held || session_owns(held, key)) {
+			flow->client_port = port == key->client_port ? 0 : key->client_port;
+			return bpf_map_update_elem(&pw_flow, back, flow, BPF_ANY) ? 0 : port;
+		}
+		port = bpf_htons(SESSION_PORT_FIRST + bpf_get_prandom_u32() % SESSION_PORTS);
+	}
+	return 0;
+}
+
+/* A flow that begins: to which backend, and whose end is rewritten here. */
+struct session_plan {
+	struct addr backend;
+	struct addr via; /* the node that replies go back through; unspecified: none */
+	__u64 serving;
+	__be16 backend_port;
+	__u8 opener; /* FLOW_OPENER_POD: a pod of this node; FLOW_OPENER_PEER: the backend is here */
+	__u8 pad[5];
+};
+
+/*
+ * Begins a flow. A pod that is its own backend sees the frontend as its client, since nobody takes
+ * packets from himself. -1 where no client port is free. Not static: verified once.
+ */
+__noinline int session_begin(const struct session_key *key, const struct session_plan *plan)
+{
+	struct session_row session = {};
+	struct flow_row flow = {};
+	struct flow_key back;
+	bool hairpin;
+
+	if (!key || !plan)
+		return -1;
+	hairpin = addr_equal(&key->client, &plan->backend);
+	__builtin_memset(&back, 0, sizeof(back));
+	back.protocol = key->protocol;
+	if (plan->opener == FLOW_OPENER_POD && !hairpin) {
+		back.pod = key->client;
+		back.peer = plan->backend;
+		back.peer_port = plan->backend_port;
+		flow.opener = FLOW_OPENER_POD;
+	} else {
+		back.pod = plan->backend;
+		back.pod_port = plan->backend_port;
+		back.peer = hairpin ? key->frontend : key->client;
+		flow.opener = FLOW_OPENER_PEER;
+	}
+	flow.frontend = key->frontend;
+	flow.frontend_port = key->frontend_port;
+	flow.via = plan->via;
+	session.backend = plan->backend;
+	session.backend_port = plan->backend_port;
+	session.serving = plan->serving;
+	session.client_port = session_record_back(&back, &flow, key);
+	if (!session.client_port)
+		return -1;
+	return (int)bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
+}
+
+/* On the way there: to the backend. */
+static __always_inline int session_rewrite(struct packet *p, const struct session_row *session)
+{
+	struct nat_ends to;
+
+	nat_ends_of(p, &to);
+	if (addr_equal(&session->backend, &p->source))
+		to.source = p->target;
+	to.source_port = session->client_port;
+	to.target = session->backend;
+	to.target_port = session->backend_port;
+	return nat_rewrite(p, &to);
+}
+
+/* On the way back: from the frontend. */
+static __always_inline int session_rewrite_back(struct packet *p, const struct flow_row *flow)
+{
+	struct nat_ends to;
+
+	nat_ends_of(p, &to);
+	if (addr_equal(&flow->frontend, &p->target))
+		to.target = p->source;
+	to.source = flow->frontend;
+	to.source_port = flow->frontend_port;
+	if (flow->client_port)
+		to.target_port = flow->client_port;
+	return nat_rewrite(p, &to);
+}
+
+/*
+ * ICMP errors are about packets of flows, and must speak of what their receiver knows. Either way:
+ * who gets the error has sent the quoted packet.
+ */
+
+/* To a client, about a packet to the backend: it was sent to the frontend. */
+static __always_inline int session_rewrite_error_back(
+	struct packet *p, const struct packet_quote *quote, const struct flow_row *flow)
+{
+	struct nat_ends outer, quoted = {};
+
+	nat_ends_of(p, &outer);
+	if (addr_equal(&p->source, &quote->target))
+		outer.source = flow->frontend;
+	quoted.source = quote->source;
+	quoted.source_port = flow->client_port ? flow->client_port : quote->source_port;
+	quoted.target = flow->frontend;
+	quoted.target_port = flow->frontend_port;
+	return nat_rewrite_quoted(p, &outer, &quoted);
+}
+
+/* To a backend, about a reply: the backend has sent it, from its own address. */
+static __always_inline int session_rewrite_error(
+	struct packet *p, const struct packet_quote *quote, const struct session_row *session)
+{
+	struct nat_ends outer, quoted = {};
+
+	nat_ends_of(p, &outer);
+	outer.target = session->backend;
+	quoted.source = session->backend;
+	quoted.source_port = session->backend_port;
+	quoted.target = quote->target;
+	quoted.target_port = session->client_port;
+	return nat_rewrite_quoted(p, &outer, &quoted);
+}
