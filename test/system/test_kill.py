@@ -11,13 +11,13 @@ import time
 
 import pytest
 from labs import HERE, PODWIRE, PYTHON, run, wait_for, write_json
-from test_agent import agent_arguments, check_traffic, serves, start_agent, traffic
+from test_agent import agent_arguments, check_traffic, serves, start_agent, stopped, traffic
 from test_upgrade import layouts
 
 LONG = bool(os.environ.get("PODWIRE_TEST_ALL"))
 KILLS = 1000 if LONG else 20
 POINTS = None if LONG else 8  # of a start; None: all that change anything
-LIFE = 0.6  # seconds; longer than a start takes, with two processors and others at work
+ONE_PROFILE = "a start changes the same on every node; what traffic makes of kills, random moments show"
 BPFTOOL = "/usr/sbin/bpftool"
 
 # System calls that change anything outside the process: between two of them nothing can go wrong.
@@ -32,11 +32,6 @@ CHANGING = re.compile(r"""
 @pytest.fixture(scope="module")
 def lab(make_lab):
     return make_lab("-n", "2")
-
-
-def skip_hostile(lab):
-    if lab.hostile and not LONG:
-        pytest.skip("on hostile nodes ./run test --all does this")
 
 
 def victim(lab):
@@ -192,19 +187,22 @@ def check_forged(sender, watcher):
 
 
 def test_random_moments(lab):
-    """Killed again and again, most often before it serves."""
+    """Killed again and again, two times of three before it serves."""
     node, moments = victim(lab), random.Random(KILLS)
     arguments, names = agent_arguments(lab, node), compiled_tables(lab, node)
     compared(lab, node)
     before, there = rows(lab, node, names), kernel(lab, node)
     source, target, addresses = pair(lab)
     results = {}
-    sender, watcher = forge(lab, KILLS * LIFE / 2)
+    with stopped(lab, node):
+        began = time.monotonic()
+    life = 1.5 * (time.monotonic() - began)
+    sender, watcher = forge(lab, KILLS * life / 2)
     with traffic(lab, source, target, addresses, results):
         lab.kill(lab.agent_pid(node))
         assert rows(lab, node, names) == before
         for number in range(KILLS):
-            killed_after(lab, node, arguments, moments.uniform(0.01, LIFE))
+            killed_after(lab, node, arguments, moments.uniform(0.01, life))
             if number % 10 == 0:
                 assert rows(lab, node, names) == before
         start_agent(lab, node, arguments)
@@ -233,10 +231,10 @@ class Cluster:
             os.unlink(self.path)
 
 
+@pytest.mark.one_profile(ONE_PROFILE)
 def test_each_change_of_a_start(lab, tmp_path):
     """Killed where it is about to change something, while there are rows to add or to remove: the
     next start completes that, byte for byte as a start that nobody disturbs."""
-    skip_hostile(lab)
     node, cluster = victim(lab), Cluster(lab)
     arguments, names = agent_arguments(lab, node), compiled_tables(lab, node)
     compared(lab, node)
@@ -264,9 +262,9 @@ def test_each_change_of_a_start(lab, tmp_path):
     wait_for(lambda: kernel(lab, node) == there, "nothing is left over")
 
 
+@pytest.mark.one_profile(ONE_PROFILE)
 def test_each_change_of_an_upgrade(lab, tmp_path, release):
     """Killed in the middle of an upgrade; then either release starts, and all is whole."""
-    skip_hostile(lab)
     node, podwire = victim(lab), release["next"]
     arguments, names = agent_arguments(lab, node), compiled_tables(lab, node)
     compared(lab, node)
