@@ -108,7 +108,8 @@ def check_traffic(results):
         assert result["udp"]["sent"] > 100
         assert result["udp"]["lost"] == 0, f"{address}: {result}"
         assert result["tcp"]["lost"] == 0 and result["tcp"]["error"] is None, f"{address}: {result}"
-        assert result["tcp"]["gap_ms"] <= 200, f"{address}: {result}"
+        # Datagrams that came late and were not lost: so late were the processes themselves.
+        assert result["tcp"]["gap_ms"] <= 200 + result["udp"]["gap_ms"], f"{address}: {result}"
 
 
 @contextlib.contextmanager
