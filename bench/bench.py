@@ -17,6 +17,7 @@ from peers import PODWIRE, ROOT, TAG, run, spread
 
 PORT, IPERF_PORT = 5999, 5201
 ROUND_TRIP = os.path.join(ROOT, "build", "bench", "round-trip")
+SERVICES = os.path.join(ROOT, "build", "bench", "services")
 PROGRAMS = os.path.join(ROOT, "build", "bench", "programs")
 FAMILIES = (4, 6)
 
@@ -111,6 +112,17 @@ def bench_programs(_options):
         yield {"name": f"program {name}", "unit": "ns", "podwire": spread([nanoseconds])}
 
 
+def bench_services(_options):
+    """Memory and time of the agent's Services, four endpoints each."""
+    for count in 10000, 30000:
+        found = json.loads(run(SERVICES, str(count)))
+        for key, unit, scale in (
+            ("object_bytes", "MB", 1e-6), ("kept_bytes", "MB", 1e-6), ("compile_ms", "ms", 1),
+            ("change_ms", "ms", 1)):
+            yield {"name": f"{count} Services, {key.rsplit('_', 1)[0]}", "unit": unit,
+                   "podwire": spread([found[key] * scale])}
+
+
 def bench_lab(options):
     """Time of `lab up` and `lab down`."""
     times = {"up": [], "down": []}
@@ -123,7 +135,7 @@ def bench_lab(options):
         yield {"name": f"lab {verb}, three nodes", "unit": "s", "podwire": spread(values)}
 
 
-SINGLE = {"programs": bench_programs, "service": bench_service, "lab": bench_lab, **node.MEASURES}
+SINGLE = {"programs": bench_programs, "service": bench_service, "services": bench_services, "lab": bench_lab, **node.MEASURES}
 
 
 # --- the table ---

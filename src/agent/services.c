@@ -124,7 +124,20 @@ static void apply_one(struct apply *apply, const struct difference *difference)
 		sets_add(&apply->lost, row_set(row));
 }
 
-static void services_apply(struct agent *agent, const struct differences *differences)
+/* Said once, not each time that it is tried in vain. */
+static void services_say_refused(struct agent *agent, const struct apply *apply)
+{
+	_free_ char *before = TAKE_PTR(agent->services_refused);
+
+	agent->services_refused = mem_format(
+		"%zu frontends of Services are closed or lead where they led before; the first: %s",
+		apply->refused, text_string(&apply->first));
+	if (!before || strcmp(before, agent->services_refused) != 0)
+		log_error("%s", agent->services_refused);
+}
+
+/* How many frontends were refused. */
+static size_t services_apply(struct agent *agent, const struct differences *differences)
 {
 	struct apply apply = {.agent = agent};
 
@@ -133,15 +146,10 @@ static void services_apply(struct agent *agent, const struct differences *differ
 	agent->changed += differences->count;
 	hash_clear(&apply.lost, NULL);
 	hash_clear(&apply.kept, NULL);
-	if (apply.refused) {
-		free(agent->services_refused);
-		agent->services_refused = mem_format(
-			"%zu frontends of Services are closed or lead where they led before; the "
-			"first: %s",
-			apply.refused, text_string(&apply.first));
-		log_error("%s", agent->services_refused);
-	}
+	if (apply.refused)
+		services_say_refused(agent, &apply);
 	text_clear(&apply.first);
+	return apply.refused;
 }
 
 static void services_apply_touched(struct agent *agent)
@@ -165,12 +173,12 @@ static int services_apply_all(struct agent *agent, struct err *err)
 	int r = services_held(agent, &held, err);
 
 	if (r == 0) {
-		mem_free_pointer(&agent->services_refused);
 		services_compile(&agent->services, &input, &wanted);
 		rows_sort(&wanted);
 		rows_sort(&held);
 		rows_diff(&held, &wanted, &differences);
-		services_apply(agent, &differences);
+		if (!services_apply(agent, &differences))
+			mem_free_pointer(&agent->services_refused);
 	}
 	differences_clear(&differences);
 	rows_clear(&wanted);
@@ -205,7 +213,8 @@ static bool services_compare_is_due(const struct agent *agent)
 
 static int services_compare_all(struct agent *agent, struct err *err)
 {
-	int r = agent->services_compared_ns ? services_compare(agent, err) : 0;
+	bool known = agent->services_compared_ns && !agent->services_refused;
+	int r = known ? services_compare(agent, err) : 0;
 
 	if (r == 0)
 		r = services_apply_all(agent, err);

@@ -174,10 +174,11 @@ int tables_apply(const struct tables *tables, const struct difference *differenc
 			return err_system(err, errno, "removing a row of the table %s", info->map);
 		return 0;
 	}
-	if (bpf_map_update_elem(fd, row->key, row->value, BPF_ANY) < 0)
-		return err_system(err, errno, "writing a row of the table %s%s", info->map,
-			errno == E2BIG ? " (it is full)" : "");
-	return 0;
+	if (bpf_map_update_elem(fd, row->key, row->value, BPF_ANY) == 0)
+		return 0;
+	if (errno == E2BIG || errno == ENOSPC) /* a hash says the one, a trie the other */
+		return err_set(err, E2BIG, "the table %s is full", info->map);
+	return err_system(err, errno, "writing a row of the table %s", info->map);
 }
 
 int tables_read_counts(const struct tables *tables,
