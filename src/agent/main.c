@@ -177,6 +177,9 @@ static int agent_open_as_root(
 	if (bpffs_is_mounted(agent->bpf_directory, &mounted, NULL) < 0 || !mounted)
 		return err_set(err, ENOENT, "%s is not prepared; run `podwire init` first",
 			options->directory);
+	r = bpffs_check(agent->bpf_directory, agent->settings.user, err);
+	if (r < 0)
+		return r;
 	r = place_lock(options->directory, &agent->lock, err);
 	if (r < 0)
 		return r;

@@ -147,31 +147,56 @@ static void place_restore_kernel(const char *directory)
 
 /* --- directories --- */
 
+/* By descriptor: what is judged is what is changed. What others have made is not trusted. */
 static int place_make_directory(
 	const char *path, mode_t mode, unsigned int owner, struct err *err)
 {
+	_close_ int fd = -1;
 	struct stat stat;
 
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return err_system(err, errno, "%s", path);
-	if (lstat(path, &stat) < 0 || !S_ISDIR(stat.st_mode))
-		return err_set(err, ENOTDIR, "%s is no directory", path);
-	if (chown(path, owner, owner) < 0 || chmod(path, mode) < 0)
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &stat) < 0)
+		return err_system(err, errno, "%s", path);
+	if ((stat.st_uid != 0 && stat.st_uid != owner) || stat.st_mode & 0022)
+		return err_set(err, EPERM,
+			"%s belongs to user %u with mode %04o, so others may have put anything into "
+			"it; choose another directory, or remove this one",
+			path, stat.st_uid, stat.st_mode & 07777);
+	if (fchown(fd, owner, owner) < 0 || fchmod(fd, mode) < 0)
 		return err_system(err, errno, "%s", path);
 	return 0;
+}
+
+/* Who may write a directory may replace what is in it, unless it is sticky. */
+static int place_check_parent(const char *path, struct err *err)
+{
+	struct stat found;
+
+	if (stat(path, &found) < 0)
+		return err_system(err, errno, "%s", path);
+	if (found.st_uid == 0 && (!(found.st_mode & 0022) || found.st_mode & S_ISVTX))
+		return 0;
+	return err_set(err, EPERM,
+		"%s belongs to user %u with mode %04o, so others may replace what is in it; choose "
+		"another directory",
+		path, found.st_uid, found.st_mode & 07777);
 }
 
 static int place_make_parents(const char *directory, struct err *err)
 {
 	_free_ char *path = mem_string(directory);
+	int r = 0;
 
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(path + 1, '/'); slash && r == 0; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return err_system(err, errno, "%s", path);
+		r = place_check_parent(path, err);
 		*slash = '/';
 	}
-	return 0;
+	return r;
 }
 
 int place_make(const char *directory, const struct settings *settings, struct err *err)

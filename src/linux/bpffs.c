@@ -27,6 +27,20 @@ int bpffs_is_mounted(const char *directory, bool *ret_mounted, struct err *err)
 	return 0;
 }
 
+int bpffs_check(const char *directory, unsigned int user, struct err *err)
+{
+	struct stat stat;
+
+	if (lstat(directory, &stat) < 0)
+		return err_system(err, errno, "%s", directory);
+	if ((stat.st_uid == 0 || stat.st_uid == user) && (stat.st_mode & 0077) == 0)
+		return 0;
+	return err_set(err, EPERM,
+		"%s is a BPF file system of user %u with mode %04o, so others may have pinned anything "
+		"in it; unmount it",
+		directory, stat.st_uid, stat.st_mode & 07777);
+}
+
 /* The mount options are younger (6.7) than the kernels that we run on. */
 static int bpffs_own(const char *directory, unsigned int user, unsigned int group, struct err *err)
 {
@@ -43,8 +57,10 @@ int bpffs_mount(const char *directory, unsigned int user, unsigned int group, st
 
 	if (r < 0)
 		return r;
-	if (mounted)
-		return bpffs_own(directory, user, group, err);
+	if (mounted) {
+		r = bpffs_check(directory, user, err);
+		return r < 0 ? r : bpffs_own(directory, user, group, err);
+	}
 	snprintf(options, sizeof(options), "uid=%u,gid=%u,mode=0700", user, group);
 	if (mount("bpf", directory, "bpf", BPFFS_FLAGS, options) == 0)
 		return 0;
