@@ -46,11 +46,14 @@ static __always_inline enum verdict frontend_refuse(
 	return answer_back(p, answer_refusal(p));
 }
 
-/* What no port of a Service takes. VERDICT_NEXT: it is no address of a Service. */
+/*
+ * What no port of a Service takes. VERDICT_NEXT: it is no address of a Service, or this node has it
+ * for itself, as a cache of the cluster's DNS has.
+ */
 static __always_inline enum verdict frontend_none(
 	struct packet *p, const struct settings_row *now)
 {
-	if (!range_in_service(now, &p->target))
+	if (!range_in_service(now, &p->target) || bpf_map_lookup_elem(&pw_node, &p->target))
 		return VERDICT_NEXT;
 	if (!service_at(&p->target, 0, 0, SERVICE_VIRTUAL))
 		return VERDICT_DROP_SERVICE_NONE;

@@ -16,7 +16,7 @@ static __always_inline const struct service_row *inside_frontend(const struct pa
 	node = bpf_map_lookup_elem(&pw_node, &p->target);
 	if (!node || node->flags & NODE_ROUTER)
 		return NULL;
-	return service_at_node(&p->target, p->target_port, p->protocol,
+	return service_at_node(&p->target, p->target_port, p->protocol, node,
 		node->flags & NODE_OWN ? SERVICE_OWN_NODE : SERVICE_OTHER_NODE);
 }
 

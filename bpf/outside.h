@@ -15,7 +15,7 @@ static __always_inline const struct service_row *outside_frontend(
 {
 	if (node)
 		return service_at_node(
-			&key->frontend, key->frontend_port, key->protocol, SERVICE_OWN_NODE);
+			&key->frontend, key->frontend_port, key->protocol, node, SERVICE_OWN_NODE);
 	return service_at(&key->frontend, key->frontend_port, key->protocol, SERVICE_VIRTUAL);
 }
 

@@ -30,17 +30,23 @@ static __always_inline void service_any(const struct addr *like, struct addr *re
 		ret_any->halves[0] = ret_any->halves[1] = 0;
 }
 
-/* A port of a node: one that names the address goes before one on all addresses. */
-static __always_inline const struct service_row *service_at_node(
-	const struct addr *addr, __be16 port, __u8 protocol, enum service_scope scope)
+/*
+ * A port of a node: one that names the address goes before one on all addresses. A pod's host port is
+ * on each address of its node, a node port where the row of pw_node says so.
+ */
+static __always_inline const struct service_row *service_at_node(const struct addr *addr,
+	__be16 port, __u8 protocol, const struct node_row *node, enum service_scope scope)
 {
 	const struct service_row *row = service_at(addr, port, protocol, scope);
 	struct addr any;
 
-	if (row)
+	if (!row) {
+		service_any(addr, &any);
+		row = service_at(&any, port, protocol, scope);
+	}
+	if (!row || row->flags & SERVICE_HOST_PORT || (node && node->flags & NODE_PORTS))
 		return row;
-	service_any(addr, &any);
-	return service_at(&any, port, protocol, scope);
+	return NULL;
 }
 
 static __always_inline const struct backend_row *service_backend(

@@ -34,21 +34,6 @@ static __always_inline bool sock_is_loopback(const struct addr *addr)
 	return addr->halves[0] == 0 && addr->halves[1] == __builtin_bswap64(1);
 }
 
-/*
- * A port of a node: a pod's host port is on each of this node's addresses, loopback too, a node
- * port where pw_node says so.
- */
-static __always_inline const struct service_row *sock_service_of_node(
-	const struct sock_call *call, const struct node_row *node, enum service_scope scope)
-{
-	const struct service_row *row =
-		service_at_node(&call->addr, call->port, call->protocol, scope);
-
-	if (!row || row->flags & SERVICE_HOST_PORT || (node && node->flags & NODE_PORTS))
-		return row;
-	return NULL;
-}
-
 /* Whose the address is decides which kind of frontend it can be. NULL: of no Service. */
 static __always_inline const struct service_row *sock_service(const struct sock_call *call)
 {
@@ -59,7 +44,8 @@ static __always_inline const struct service_row *sock_service(const struct sock_
 		if (!(call->netns->flags & NETNS_HOST))
 			return NULL; /* a pod's own */
 		node = bpf_map_lookup_elem(&pw_node, &call->addr);
-		return sock_service_of_node(call, node, SERVICE_OWN_NODE);
+		return service_at_node(
+			&call->addr, call->port, call->protocol, node, SERVICE_OWN_NODE);
 	}
 	row = service_at(&call->addr, call->port, call->protocol, SERVICE_VIRTUAL);
 	if (row)
@@ -69,7 +55,7 @@ static __always_inline const struct service_row *sock_service(const struct sock_
 		return service_at(&call->addr, 0, 0, SERVICE_VIRTUAL);
 	if (node->flags & NODE_ROUTER)
 		return NULL;
-	return sock_service_of_node(call, node,
+	return service_at_node(&call->addr, call->port, call->protocol, node,
 		node->flags & NODE_OWN ? SERVICE_OWN_NODE : SERVICE_OTHER_NODE);
 }
 
