@@ -369,3 +369,34 @@ def test_init_refused(runtime, netns, other, trace):
         run(*on_node(runtime, *command))
     settle(runtime, netns, other)
     check_clean(runtime)
+
+
+def test_uninstall_refused(runtime, netns, other, trace):
+    """What `podwire uninstall` did not finish it does when it is called again."""
+    lab, node = runtime.lab, runtime.node
+    directory = lab.run_directory(node)
+    arguments = agent_arguments(lab, node)
+    init = on_node(runtime, PODWIRE, "init", "--settings",
+                   arguments[arguments.index("--settings") + 1], "--run-dir", directory)
+    command = [PODWIRE, "uninstall", "--run-dir", directory]
+    # With all that an agent makes it is traced once, and later without what takes a second to make.
+    run(*on_node(runtime, STRACE, "-f", "-qqq", "-o", trace, *command))
+    wait_for(lambda: not lab.agent_pid(node), "the agent has ended")
+    run(*init)
+    run(*on_node(runtime, STRACE, "-f", "-qqq", "-o", trace, *command))
+    calls = calls_of(trace, loaded=False)
+    assert ("umount2", 1) in calls
+    hits = 0
+    for number, call in enumerate(calls if ALL else calls[::12]):
+        run(*init)
+        done = run(*on_node(runtime, *strace(trace, f"error={ERRORS[number % 7]}", call), *command),
+                   check=False)
+        hits += was_injected(trace)
+        assert done.returncode >= 0 and (done.returncode == 0 or done.stderr), call
+        run(*on_node(runtime, *command))
+        assert not set(os.listdir(directory)) & {"bpf", "attachments", "lock", "found"}, call
+    assert hits > 10
+    run(*init)
+    start_agent(lab, node, arguments)
+    settle(runtime, netns, other)
+    check_clean(runtime)

@@ -2,6 +2,7 @@
 """Without memory the agent ends, and whoever started it starts it again: at each allocation of its
 start and of its work for a pod, nobody loses anything by that, and the runtime is told."""
 import contextlib
+import json
 import os
 import signal
 import struct
@@ -13,7 +14,7 @@ from labs import HERE, PODWIRE, have, run, wait_for
 from test_agent import agent_arguments, serves, stopped
 from test_faults import ALL, PLAIN, answers, check_answer, check_clean, on_node, settle
 
-STRIDE = 1 if ALL else 29  # which allocations; of the start, fewer
+OF_START, OF_REQUEST = (1, 1) if ALL else (101, 7)  # every so manyth allocation
 
 pytestmark = [pytest.mark.skipif(not have("gcc"), reason="./run build installs gcc"),
               pytest.mark.one_profile("what it kills is started again, on whatever node")]
@@ -99,7 +100,7 @@ def test_start(runtime, netns, other, allocations):
         with agent(runtime, command):
             total = allocations.count()
         assert total > 1000
-        for number in range(1, total, STRIDE * (1 if ALL else 5)):
+        for number in range(1, total, OF_START):
             allocations.rule(number, go_on=number % 2)
             with agent(runtime, command) as process:
                 ended += process.returncode is not None
@@ -111,25 +112,33 @@ def test_start(runtime, netns, other, allocations):
     check_clean(runtime)
 
 
+def check_whole(result):
+    """Nothing is left out of an answer because there was no room for it."""
+    assert len(result["ips"]) == len(result["routes"]) == len(result["interfaces"]) == 2
+    assert result["interfaces"][1]["sandbox"] and result["dns"] == {}
+
+
 @pytest.mark.parametrize("verb", ["ADD", "DEL"])
 def test_request(runtime, netns, other, allocations, verb):
     """The runtime is told to try again, or the plugin does the DEL alone; nothing is lost."""
-    lab, node = runtime.lab, runtime.node
-    arguments = agent_arguments(lab, node)
+    command = allocations.command(agent_arguments(runtime.lab, runtime.node))
     ended, number = 0, 1
-    while number:
-        if verb == "DEL":
-            runtime.add("c1", netns, stdin=PLAIN)
-        with stopped(lab, node):
+    with stopped(runtime.lab, runtime.node):
+        while number:
             allocations.rule(0)
-            with agent(runtime, allocations.command(arguments)):
+            with agent(runtime, command):
+                settle(runtime, netns, other)
+                if verb == "DEL":
+                    runtime.add("c1", netns, stdin=PLAIN)
                 allocations.rule(number)
                 done = runtime.plugin(verb, "c1", netns, stdin=PLAIN)
                 check_answer(done, (verb, number))
                 assert verb == "ADD" or done.returncode == 0
+                if verb == "ADD" and done.returncode == 0:
+                    check_whole(json.loads(done.stdout))
                 enough = allocations.count() < number
                 ended += not answers(runtime)
-        settle(runtime, netns, other)
-        number = 0 if enough else number + STRIDE
+            number = 0 if enough else number + OF_REQUEST
     assert ended
+    settle(runtime, netns, other)
     check_clean(runtime)
