@@ -197,6 +197,10 @@ class Containerd:
         done = self.crictl("runp", path, check=check)
         return Pod(self, done.stdout.strip(), path) if not done.returncode else done
 
+    def plugins(self):
+        """How many processes of our plugin there are."""
+        return len(self.inside("pidof", "podwire-cni", check=False).stdout.split())
+
     def remove_all(self):
         """As the kubelet does with what it has not started."""
         self.crictl("rmp", "--all", "--force")

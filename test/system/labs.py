@@ -11,8 +11,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-PODWIRE = os.path.join(ROOT, "build", "podwire")
-PLUGIN = os.path.join(ROOT, "build", "podwire-cni")
+BUILD = os.path.join(ROOT, os.environ.get("PODWIRE_BUILD", "build"))
+PODWIRE = os.path.join(BUILD, "podwire")
+PLUGIN = os.path.join(BUILD, "podwire-cni")
 PYTHON = "/usr/bin/python3"
 LABS = "/run/podwire/lab"
 REPAIR_SECONDS = 3
@@ -90,17 +91,12 @@ class Lab:
         meddlers = [int(pid) for pid in filter(str.isdigit, os.listdir("/proc"))
                     if process_name(pid) == "podwire-meddler" and self.name in process_arguments(pid)]
         assert len(meddlers) == (len(self.nodes()) if self.hostile else 0)
-        try:
-            for pid in meddlers:
-                os.kill(pid, signal.SIGSTOP)
+        with paused(*meddlers):
             if meddlers:
                 seen = self.comparisons()
                 wait_for(lambda: all(now > then for now, then in zip(self.comparisons(), seen)),
                          "the last of it is repaired", 15)
             yield
-        finally:
-            for pid in meddlers:
-                os.kill(pid, signal.SIGCONT)
 
     # --- facts ---
 
@@ -220,6 +216,18 @@ class Lab:
         os.kill(pid, signal_number)
         wait_for(lambda: not os.path.exists(f"/proc/{pid}") or process_state(pid) == "Z",
                  f"process {pid} ends")
+
+
+@contextlib.contextmanager
+def paused(*pids):
+    """These processes do nothing meanwhile."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def write_json(path, tree):

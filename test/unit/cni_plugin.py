@@ -109,6 +109,8 @@ class Case(unittest.TestCase):
 
 class Binary(Case):
     def test_runs_on_any_host(self):
+        if "__gcov" in run("nm", self.plugin):
+            self.skipTest("it is another one, whose lines are counted")
         self.assertLessEqual(os.path.getsize(self.plugin), SIZE_MAX)
         self.assertNotIn("INTERP", run("readelf", "-lW", self.plugin))
 
