@@ -64,7 +64,7 @@ def make_lab(request, profile):
     made = []
 
     def make(*flags, manifests=("cluster.yaml",), name="", up=True):
-        lab = labs.Lab(f"t-{module}{name}-{profile}"[:32] + f"-{os.getpid()}")
+        lab = labs.Lab(f"t-{module}{name}-{os.getpid()}")
         lab.expected = []
         made.append(lab)
         if up:

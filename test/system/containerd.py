@@ -129,7 +129,7 @@ class Containerd:
             left = [line for line in mounts if self.folder in line]
         left += [pid for pid in filter(str.isdigit, os.listdir("/proc"))
                  if any(self.folder in argument for argument in process_arguments(pid))]
-        return left + glob.glob(f"/sys/fs/cgroup/**/*{self.lab.name}*", recursive=True)
+        return left + glob.glob(f"/sys/fs/cgroup/**{self.cgroup}", recursive=True)
 
     def start(self):
         with open(f"{self.folder}/logs/containerd.log", "a", encoding="utf-8") as log:

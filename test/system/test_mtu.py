@@ -65,7 +65,8 @@ def scene(request, profile, make_lab):
         for node in lab.get("nodes"):
             name = node["metadata"]["name"]
             for version, (_, _, prefix) in LINK.items():
-                lab.exec(name, "ip", "route", "add", prefix, "via", outside[version])
+                lab.exec(name, "ip", "route", "add", prefix, "via", outside[version],
+                         "proto", "static")  # others' are taken away on hostile nodes
             for prefix in node["spec"]["podCIDRs"]:
                 version = 6 if is_ipv6(prefix) else 4
                 lab.exec("outside", "ip", "route", "add", prefix,
