@@ -123,19 +123,16 @@ struct session_plan {
 };
 
 /*
- * Begins a flow. A pod that is its own backend sees the frontend as its client, since nobody takes
- * packets from himself. -1 where no client port is free. Not static: verified once.
+ * The record of the way back, and the port that the backend sees; 0: none was free. A pod that is
+ * its own backend sees the frontend as its client, since nobody takes packets from himself.
  */
-__noinline int session_begin(const struct session_key *key, const struct session_plan *plan)
+static __always_inline __be16 session_begin_back(
+	const struct session_key *key, const struct session_plan *plan)
 {
-	struct session_row session = {};
+	bool hairpin = addr_equal(&key->client, &plan->backend);
 	struct flow_row flow = {};
 	struct flow_key back;
-	bool hairpin;
 
-	if (!key || !plan)
-		return -1;
-	hairpin = addr_equal(&key->client, &plan->backend);
 	__builtin_memset(&back, 0, sizeof(back));
 	back.protocol = key->protocol;
 	if (plan->opener == FLOW_OPENER_POD && !hairpin) {
@@ -152,13 +149,26 @@ __noinline int session_begin(const struct session_key *key, const struct session
 	flow.frontend = key->frontend;
 	flow.frontend_port = key->frontend_port;
 	flow.via = plan->via;
-	session.backend = plan->backend;
-	session.backend_port = plan->backend_port;
-	session.serving = plan->serving;
-	session.client_port = session_record_back(&back, &flow, key);
-	if (!session.client_port)
-		return -1;
+	return session_record_back(&back, &flow, key);
+}
+
+static __always_inline int session_begin_forth(
+	const struct session_key *key, const struct session_plan *plan, __be16 port)
+{
+	struct session_row session = {.backend = plan->backend,
+		.backend_port = plan->backend_port,
+		.client_port = port,
+		.serving = plan->serving};
+
 	return (int)bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
+}
+
+/* Begins a flow; -1 where no client port is free. Not static: verified once. */
+__noinline int session_begin(const struct session_key *key, const struct session_plan *plan)
+{
+	__be16 port = key && plan ? session_begin_back(key, plan) : 0;
+
+	return port ? session_begin_forth(key, plan, port) : -1;
 }
 
 /* On the way there: to the backend. */
