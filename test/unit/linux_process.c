@@ -276,10 +276,11 @@ static void test_bpffs(void **state)
 	assert_return_code(stat(directory, &status), errno);
 	assert_int_equal(status.st_uid, USER);
 	assert_int_equal(status.st_mode & 0777, 0700);
-	/* Once more, for another user: the mount stays. */
-	assert_return_code(bpffs_mount(directory, USER + 1, USER + 1, &err), 0);
+	/* Once more: the mount stays. What was another user's is not taken over. */
+	assert_return_code(bpffs_mount(directory, USER, USER, &err), 0);
+	assert_int_equal(bpffs_mount(directory, USER + 1, USER + 1, &err), -EPERM);
 	assert_return_code(stat(directory, &status), errno);
-	assert_int_equal(status.st_uid, USER + 1);
+	assert_int_equal(status.st_uid, USER);
 	assert_return_code(bpffs_unmount(directory, &err), 0);
 	assert_return_code(bpffs_unmount(directory, &err), 0);
 	assert_return_code(bpffs_is_mounted(directory, &mounted, &err), 0);
