@@ -242,7 +242,7 @@ static int agent_run(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	bury_start(agent);
-	pods_compare_links(agent);
+	pods_compare_links(agent, NULL, NULL);
 	bury_leftovers(agent);
 	reconcile(agent);
 	r = repair_start(agent, err);

@@ -124,6 +124,8 @@ static void pods_release_addresses(struct agent *agent, const struct attachment 
 struct pods_presence {
 	struct agent *agent;
 	bool *present; /* by the place of the attachment */
+	link_each also;
+	void *also_context;
 };
 
 /* A link that was renamed is still the pod's; one of another MAC and name has taken the number. */
@@ -145,13 +147,13 @@ static int pods_see_link(const struct link_info *link, void *context)
 		log_info("link %s belongs to no attachment and is deleted", link->name);
 		bury_link(presence->agent, link->ifindex);
 	}
-	return 0;
+	return presence->also ? presence->also(link, presence->also_context) : 0;
 }
 
-unsigned int pods_compare_links(struct agent *agent)
+unsigned int pods_compare_links(struct agent *agent, link_each also, void *context)
 {
 	_free_ bool *present = mem_new(agent->attachments.count, sizeof(bool));
-	struct pods_presence presence = {agent, present};
+	struct pods_presence presence = {agent, present, also, context};
 	unsigned int gone = 0;
 	struct err err;
 
@@ -278,7 +280,7 @@ static int pods_make_link(struct agent *agent, struct attachment *a, int netns, 
 	r = netlink_commit(agent->netlink, &batch, err);
 	if (r == -EEXIST) {
 		/* The name may be that of a link which is about to go, or that nobody knows of. */
-		pods_compare_links(agent);
+		pods_compare_links(agent, NULL, NULL);
 		if (bury_now(agent))
 			r = netlink_commit(agent->netlink, &batch, err);
 	}
@@ -420,7 +422,7 @@ static int pods_check_add(struct agent *agent, const struct cni_request *request
 				"CNI_NETNS: the plugin passed no namespace; use its path"));
 	/* A DEL that the plugin did alone is known when the links are compared. */
 	if (attachments_find(&agent->attachments, request->container, request->ifname) &&
-		(!pods_compare_links(agent) ||
+		(!pods_compare_links(agent, NULL, NULL) ||
 			attachments_find(&agent->attachments, request->container, request->ifname)))
 		return pods_fail(error, CNI_ATTACHED_ALREADY,
 			err_set(&error->reason, EEXIST,

@@ -3,6 +3,7 @@
 
 #include "agent/agent.h"
 #include "agent/control.h"
+#include "linux/link.h"
 
 /* What a container runtime asks for, by way of the plugin: io.podwire.cni.Run. */
 void pods_run(void *agent, struct control_request *request, struct text *reply);
@@ -22,9 +23,10 @@ void pods_make_pools(struct agent *agent);
 /*
  * Takes out of the records what has no link any more, for its namespace went without a DEL; and
  * deletes links of ours without a record, which an ADD that broke off has left behind. Returns how
- * many attachments have gone.
+ * many attachments have gone. `also`, which may be NULL, is shown every link of the node as well: to
+ * ask for all of them costs the kernel the square of their number.
  */
-unsigned int pods_compare_links(struct agent *agent);
+unsigned int pods_compare_links(struct agent *agent, link_each also, void *context);
 
 /* The rows that the attachments want. */
 void pods_compile(struct agent *agent, struct rows *rows);

@@ -304,7 +304,7 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 		crowd_tell(agent, &crowd, &wanted);
 	}
 	/* A namespace that goes while its rows are written is no fault of the node. */
-	if (r == -ENODEV && pods_compare_links(agent) > 0) {
+	if (r == -ENODEV && pods_compare_links(agent, NULL, NULL) > 0) {
 		loop_timer_set_in(agent->loop, &agent->retry, RECONCILE_RETRY_MS);
 		r = 0;
 	}

@@ -59,7 +59,10 @@ static int repair_link(const struct link_info *link, void *context)
 	for (size_t i = 0; i < attachments->count; i++) {
 		const struct attachment *a = &attachments->item[i];
 
-		if (a->ifindex != link->ifindex)
+		/* With another name and MAC it is another link, which has taken the number. */
+		if (a->ifindex != link->ifindex ||
+			(strcmp(a->link, link->name) != 0 &&
+				memcmp(link->mac, a->host_mac, sizeof(link->mac)) != 0))
 			continue;
 		if (!link->up) {
 			link_set_up(&repair->batch, link->ifindex, true);
@@ -160,12 +163,10 @@ static int repair_links(struct repair *repair, struct err *err)
 	struct agent *agent = repair->agent;
 	int r;
 
-	pods_compare_links(agent);
+	pods_compare_links(agent, repair_link, repair);
 	repair->has_filters = mem_new(agent->attachments.count, sizeof(bool));
 	repair->has_limit = mem_new(agent->attachments.count, sizeof(bool));
-	r = link_dump(agent->netlink, repair_link, repair, err);
-	if (r == 0)
-		r = qdisc_dump_clsact(agent->netlink, repair_see_filters, repair, err);
+	r = qdisc_dump_clsact(agent->netlink, repair_see_filters, repair, err);
 	if (r == 0) {
 		repair_filters(repair);
 		r = repair_limits(repair, err);
