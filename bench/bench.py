@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paired measurements: podwire and its peer in turn, shown as ratios with their spread.
 
-usage: bench.py [--json FILE] [--rounds N] [--seconds S] [NAME...]
+usage: bench.py [--json FILE] [--rounds N] [--seconds S] [--path PATH] [NAME...]
 """
 import argparse
 import contextlib
@@ -86,11 +86,13 @@ def compare(name, ours, theirs, options):
 
 def paths(names, options):
     """Each measure on each path against each of its peers."""
-    table = [(lambda: peers.LabPair("same node", 1, "vxlan"), [peers.veth_pair, peers.bridge_pair]),
-             (lambda: peers.LabPair("VXLAN", 2, "vxlan"), [peers.vxlan_pair]),
-             (lambda: peers.LabPair("direct", 2, "direct"), [peers.routed_pair])]
-    for make_ours, make_theirs in table:
-        with contextlib.closing(make_ours()) as ours:
+    table = [("same node", 1, "vxlan", [peers.veth_pair, peers.bridge_pair]),
+             ("VXLAN", 2, "vxlan", [peers.vxlan_pair]),
+             ("direct", 2, "direct", [peers.routed_pair])]
+    for path, nodes, route, make_theirs in table:
+        if options.path not in (None, path):
+            continue
+        with contextlib.closing(peers.LabPair(path, nodes, route)) as ours:
             for make in make_theirs:
                 with contextlib.closing(make()) as theirs:
                     for name in names:
@@ -163,6 +165,7 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--path", choices=["same node", "VXLAN", "direct"])
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help=" ".join([*MEASURES, *SINGLE]) + " (default: all)")
     options = parser.parse_args()
