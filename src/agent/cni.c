@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,16 +147,33 @@ static bool cni_is_uid(const char *text)
 	       strlen(text);
 }
 
+/* As the plugin has them; a record's file is named CONTAINERID:IFNAME. */
+static bool cni_is_container(const char *text)
+{
+	return isalnum((unsigned char)*text) && cni_is_uid(text) && !strchr(text, ':');
+}
+
+static bool cni_is_ifname(const char *text)
+{
+	for (const char *at = text; *at; at++)
+		if (strchr("/:\x7f", *at) || (unsigned char)*at <= ' ')
+			return false;
+	return strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
 /* They are written down and shown, and objects are found by them. */
-static int cni_check_arguments(const struct cni_request *request, struct cni_error *error)
+static int cni_check_names(const struct cni_request *request, struct cni_error *error)
 {
 	const struct {
 		const char *name, *value, *kind;
 		bool (*holds)(const char *value);
 	} rules[] = {
-		{"K8S_POD_NAMESPACE", request->pod_namespace, "name of a namespace", name_is_label},
-		{"K8S_POD_NAME", request->pod_name, "name of a pod", name_is_subdomain},
-		{"K8S_POD_UID", request->pod_uid, "uid", cni_is_uid},
+		{"CNI_CONTAINERID", request->container, "identifier", cni_is_container},
+		{"CNI_IFNAME", request->ifname, "name of an interface", cni_is_ifname},
+		{"CNI_ARGS: K8S_POD_NAMESPACE", request->pod_namespace, "name of a namespace",
+			name_is_label},
+		{"CNI_ARGS: K8S_POD_NAME", request->pod_name, "name of a pod", name_is_subdomain},
+		{"CNI_ARGS: K8S_POD_UID", request->pod_uid, "uid", cni_is_uid},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
@@ -163,7 +181,7 @@ static int cni_check_arguments(const struct cni_request *request, struct cni_err
 		char shown[JSON_SHOW_SIZE];
 
 		if (*rules[i].value && !rules[i].holds(rules[i].value))
-			return cni_fail(error, CNI_INVALID_ENVIRONMENT, "CNI_ARGS: %s: %s is no %s",
+			return cni_fail(error, CNI_INVALID_ENVIRONMENT, "%s: %s is no %s",
 				rules[i].name, json_show(value, shown), rules[i].kind);
 	}
 	return 0;
@@ -193,7 +211,7 @@ int cni_request_read(json_t *parameters, struct cni_request *ret_request, struct
 	}
 	r = cni_read_arguments(arguments, &request, error);
 	if (r == 0)
-		r = cni_check_arguments(&request, error);
+		r = cni_check_names(&request, error);
 	if (r < 0 && request.command != CNI_DEL)
 		return r;
 	*ret_request = request;

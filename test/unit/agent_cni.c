@@ -54,6 +54,37 @@ static void test_requests_that_are_refused(void **state)
 	}
 }
 
+/* What would share a file with another attachment, or lie somewhere else. */
+static void test_names_that_are_refused(void **state)
+{
+	static const struct {
+		const char *container, *ifname, *says;
+	} cases[] = {
+		{"a:b", "c", "CNI_CONTAINERID: \"a:b\" is no identifier"},
+		{"a", "b:c", "CNI_IFNAME: \"b:c\" is no name of an interface"},
+		{"../a", "b", "CNI_CONTAINERID"},
+		{"a/../b", "c", "CNI_CONTAINERID"},
+		{".a", "b", "CNI_CONTAINERID"},
+		{"-a", "b", "CNI_CONTAINERID"},
+		{"a", "/../b", "CNI_IFNAME"},
+		{"a", "..", "CNI_IFNAME"},
+		{"a", "b c", "CNI_IFNAME"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_json_ json_t *tree = request_tree("ADD", "{\"cniVersion\": \"1.0.0\"}", "");
+		struct cni_request request;
+		struct cni_error error = {0};
+
+		json_object_set_new(tree, "containerID", json_string(cases[i].container));
+		json_object_set_new(tree, "ifname", json_string(cases[i].ifname));
+		assert_int_equal(cni_request_read(tree, &request, &error), -EINVAL);
+		assert_int_equal(error.code, CNI_INVALID_ENVIRONMENT);
+		assert_non_null(strstr(error.reason.text, cases[i].says));
+	}
+}
+
 static void test_arguments_of_kubernetes(void **state)
 {
 	_json_ json_t *tree = request_tree("ADD", "{\"cniVersion\": \"1.1.0\"}",
@@ -142,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests_that_are_refused),
+		cmocka_unit_test(test_names_that_are_refused),
 		cmocka_unit_test(test_arguments_of_kubernetes),
 		cmocka_unit_test(test_an_argument_without_end),
 		cmocka_unit_test(test_result_shapes),

@@ -279,6 +279,8 @@ static void test_bpffs(void **state)
 	/* Once more: the mount stays. What was another user's is not taken over. */
 	assert_return_code(bpffs_mount(directory, USER, USER, &err), 0);
 	assert_int_equal(bpffs_mount(directory, USER + 1, USER + 1, &err), -EPERM);
+	assert_return_code(bpffs_check(directory, USER, &err), 0);
+	assert_int_equal(bpffs_check(directory, USER + 1, &err), -EPERM);
 	assert_return_code(stat(directory, &status), errno);
 	assert_int_equal(status.st_uid, USER);
 	assert_return_code(bpffs_unmount(directory, &err), 0);
