@@ -7,6 +7,7 @@
 #include "agent/bury.h"
 #include "agent/control.h"
 #include "agent/masquerade.h"
+#include "agent/node.h"
 #include "agent/place.h"
 #include "agent/pods.h"
 #include "agent/reconcile.h"
@@ -264,6 +265,7 @@ static void agent_close(struct agent *agent)
 	text_clear(&agent->nft_table);
 	for (unsigned int i = 0; i < AGENT_FAMILIES; i++)
 		pool_clear(&agent->pool[i]);
+	node_forget_facts(agent);
 	tables_close(&agent->tables);
 	programs_free(&agent->programs);
 	netlink_close(&agent->netlink);

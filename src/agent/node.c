@@ -24,6 +24,7 @@ struct search {
 	const struct agent *agent;
 	const struct node *own;
 	struct facts *facts;
+	size_t local_capacity;
 };
 
 static struct wire *facts_wire(struct facts *facts, unsigned int ifindex)
@@ -93,6 +94,17 @@ static int search_subnet(const struct address *address, void *context)
 	return 0;
 }
 
+static int search_local(const struct address *address, void *context)
+{
+	struct search *search = context;
+	struct addrs *local = &search->facts->local;
+
+	local->list = mem_grow(
+		local->list, &search->local_capacity, local->count + 1, sizeof(*local->list));
+	local->list[local->count++] = address->addr;
+	return 0;
+}
+
 static int search_named(struct search *search, struct err *err)
 {
 	const struct settings *settings = &search->agent->settings;
@@ -148,11 +160,22 @@ int node_find_facts(struct agent *agent, const struct node *own, struct err *err
 			&search, err);
 	if (r == 0)
 		r = address_dump(agent->netlink, 0, search_subnet, &search, err);
-	if (r < 0)
+	if (r == 0)
+		r = address_dump(agent->netlink, 0, search_local, &search, err);
+	if (r < 0) {
+		free(facts.local.list);
 		return r;
+	}
 	facts.pod_mtu = facts_mtu(agent, &facts, own);
+	node_forget_facts(agent);
 	agent->facts = facts;
 	return 0;
+}
+
+void node_forget_facts(struct agent *agent)
+{
+	free(agent->facts.local.list);
+	agent->facts.local = (struct addrs){0};
 }
 
 /* --- links of the node --- */

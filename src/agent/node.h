@@ -22,6 +22,7 @@
 
 /* Finds the wires and the MTU. `own` may be NULL: then only what default routes say. */
 int node_find_facts(struct agent *agent, const struct node *own, struct err *err);
+void node_forget_facts(struct agent *agent);
 /* The tunnel and the anchor; each is made or taken over. */
 int node_make_links(struct agent *agent, struct err *err);
 /*

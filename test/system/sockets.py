@@ -118,7 +118,7 @@ def converse(sock, request=REQUEST):
     while piece := sock.recv(65536):
         text += piece
     line = json.loads(text.split(b"\r\n\r\n", 1)[1])
-    return {"pod": line["pod"], "client": plain(line["client"])}
+    return {"pod": line.get("pod"), "client": plain(line["client"])}
 
 
 def run(call):
@@ -161,7 +161,7 @@ def alone(address, port):
 def steady(address, port):
     made, failed, pods = 0, [], set()
     print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], 0.001)[0]:
+    while not select.select([sys.stdin], [], [], 0.005)[0]:
         answer = run({"to": [address, int(port)]})
         made += 1
         if "error" in answer:
