@@ -138,6 +138,11 @@ void *hash_get(const struct hash *hash, const char *key)
 	return hash_get_bytes(hash, key, strlen(key));
 }
 
+char *hash_key(const struct hash *hash, const char *key)
+{
+	return hash_find(hash, key, strlen(key))->key;
+}
+
 const struct hash_entry *hash_next(const struct hash *hash, size_t *position)
 {
 	while (*position < hash->entry_count) {

@@ -40,6 +40,9 @@ void *hash_remove_bytes(struct hash *hash, const void *key, size_t key_size);
 void *hash_get(const struct hash *hash, const char *key);
 void *hash_get_bytes(const struct hash *hash, const void *key, size_t key_size);
 
+/* The table's own copy of a key that is in it; it stays where it is until it is removed. */
+char *hash_key(const struct hash *hash, const char *key);
+
 /* *position starts at 0; returns NULL at the end. */
 const struct hash_entry *hash_next(const struct hash *hash, size_t *position);
 /* Entries in order of their keys' bytes, until the next put. */

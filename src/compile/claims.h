@@ -15,7 +15,7 @@
 
 /* Owners are numbered by the caller, who knows their names. */
 struct claimant {
-	const char *name;
+	const char *name; /* the caller's */
 	uint64_t created;
 	uint32_t first; /* of its claims, or CLAIMS_NONE */
 };

@@ -42,10 +42,10 @@ static uint32_t owner_number(struct services *services, const char *title)
 			services->count + 1, sizeof(*services->owner));
 		number = (uint32_t)services->count++;
 	}
-	services->claimant[number] =
-		(struct claimant){.name = mem_string(title), .first = CLAIMS_NONE};
-	services->owner[number] = (struct owner){0};
 	hash_put(&services->numbers, title, (void *)(uintptr_t)(number + 1));
+	services->claimant[number] = (struct claimant){
+		.name = hash_key(&services->numbers, title), .first = CLAIMS_NONE};
+	services->owner[number] = (struct owner){0};
 	return number;
 }
 
@@ -58,14 +58,11 @@ static void owner_clear_problems(struct owner *owner)
 
 static void owner_forget(struct services *services, uint32_t number)
 {
-	char *name = (char *)services->claimant[number].name;
-
-	hash_remove(&services->numbers, name);
+	hash_remove(&services->numbers, services->claimant[number].name);
 	owner_clear_problems(&services->owner[number]);
 	free(services->owner[number].held);
 	services->owner[number] = (struct owner){0};
 	services->claimant[number] = (struct claimant){.first = CLAIMS_NONE};
-	free(name);
 	owners_add(&services->free, number);
 }
 
@@ -434,7 +431,6 @@ void services_clear(struct services *services)
 	for (size_t i = 0; i < services->count; i++) {
 		owner_clear_problems(&services->owner[i]);
 		free(services->owner[i].held);
-		free((char *)services->claimant[i].name);
 	}
 	hash_clear(&services->numbers, NULL);
 	free(services->claimant);

@@ -19,7 +19,7 @@ static const struct enum_names address_type_names = {
 	"type of address", address_types, ADDRESS_TYPE_MAX};
 
 static const struct field endpoint_port_fields[] = {
-	FIELD(endpoint_port, name, "name", 1, FIELD_STRING, .rule = &label_rule),
+	FIELD(endpoint_port, name, "name", 1, FIELD_STRING, .flags = FIELD_SHARED, .rule = &label_rule),
 	FIELD(endpoint_port, protocol, "protocol", 2, FIELD_ENUM, .names = &protocol_names),
 	FIELD(endpoint_port, port, "port", 3, FIELD_PORT, .flags = FIELD_ZERO),
 	FIELD(endpoint_port, app_protocol, "appProtocol", 4, FIELD_STRING),
@@ -40,7 +40,8 @@ static const struct field_table conditions = {
 	.fields = conditions_fields, .count = ARRAY_SIZE(conditions_fields)};
 
 static const struct field hint_fields[] = {
-	FIELD(endpoint_zone, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),
+	FIELD(endpoint_zone, name, "name", 1, FIELD_STRING,
+		.flags = FIELD_REQUIRED | FIELD_SHARED),
 };
 static const struct field_table hint_table = {
 	.fields = hint_fields,
@@ -55,22 +56,13 @@ static const struct field hints_fields[] = {
 };
 static const struct field_table hints = {.fields = hints_fields, .count = ARRAY_SIZE(hints_fields)};
 
-static const struct field target_fields[] = {
-	FIELD(endpoint, target_kind, "kind", 1, FIELD_STRING),
-	FIELD(endpoint, target_namespace, "namespace", 2, FIELD_STRING),
-	FIELD(endpoint, target_name, "name", 3, FIELD_STRING),
-};
-static const struct field_table target = {
-	.fields = target_fields, .count = ARRAY_SIZE(target_fields)};
-
 static const struct field endpoint_fields[] = {
 	FIELD(endpoint, addresses, "addresses", 1, FIELD_HOST,
 		.flags = FIELD_LIST | FIELD_REQUIRED),
 	{.name = "conditions", .number = 2, .type = FIELD_STRUCT, .table = &conditions},
 	FIELD(endpoint, hostname, "hostname", 3, FIELD_STRING),
-	{.name = "targetRef", .number = 4, .type = FIELD_STRUCT, .table = &target},
-	FIELD(endpoint, node_name, "nodeName", 6, FIELD_STRING),
-	FIELD(endpoint, zone, "zone", 7, FIELD_STRING),
+	FIELD(endpoint, node_name, "nodeName", 6, FIELD_STRING, .flags = FIELD_SHARED),
+	FIELD(endpoint, zone, "zone", 7, FIELD_STRING, .flags = FIELD_SHARED),
 	{.name = "hints", .number = 8, .type = FIELD_STRUCT, .table = &hints},
 };
 static const struct field_table endpoint_table = {

@@ -31,7 +31,6 @@ struct endpoint {
 		struct endpoint_zone *list;
 		size_t count;
 	} for_zones, for_nodes; /* hints */
-	char *target_kind, *target_namespace, *target_name; /* targetRef */
 };
 
 struct endpoint_slice {

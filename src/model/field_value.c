@@ -2,6 +2,7 @@
 #include "model/field.h"
 
 #include "base/text.h"
+#include "base/word.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,13 +43,17 @@ static int string_read(
 	if (r == 0)
 		r = string_check(field->rule, at, err);
 	if (r == 0)
-		*(char **)value = mem_string(string);
+		*(char **)value =
+			field->flags & FIELD_SHARED ? word_take(string) : mem_string(string);
 	return r;
 }
 
 static void string_clear(const struct field *field, void *value)
 {
-	mem_free_pointer(value);
+	if (field->flags & FIELD_SHARED)
+		word_release(value);
+	else
+		mem_free_pointer(value);
 }
 
 static bool strings_are_equal(const char *a, const char *b)
@@ -330,7 +335,7 @@ static int map_read(
 		if (r < 0)
 			return r;
 		labels->list[labels->count++] =
-			(struct label){.key = mem_string(key), .value = mem_string(text)};
+			(struct label){.key = word_take(key), .value = word_take(text)};
 	}
 	qsort(labels->list, labels->count, sizeof(*labels->list), label_order);
 	return 0;
@@ -341,8 +346,8 @@ static void map_clear(const struct field *field, void *value)
 	struct labels *labels = value;
 
 	for (size_t i = 0; i < labels->count; i++) {
-		free(labels->list[i].key);
-		free(labels->list[i].value);
+		word_release(&labels->list[i].key);
+		word_release(&labels->list[i].value);
 	}
 	free(labels->list);
 	*labels = (struct labels){0};

@@ -2,6 +2,7 @@
 #include "model/namespace.h"
 
 #include "base/text.h"
+#include "base/word.h"
 #include "model/field.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ static int namespace_check(void *value, const struct json_at *at, struct err *er
 	memmove(&labels->list[place + 1], &labels->list[place],
 		(labels->count - place) * sizeof(*labels->list));
 	labels->list[place] = (struct label){
-		.key = mem_string(NAMESPACE_NAME_LABEL), .value = mem_string(object->name)};
+		.key = word_take(NAMESPACE_NAME_LABEL), .value = word_take(object->name)};
 	labels->count++;
 	return 0;
 }

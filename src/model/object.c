@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/word.h"
 #include "model/field.h"
 
 #include <errno.h>
@@ -29,12 +30,11 @@ const struct enum_names protocol_names = {"protocol", protocol_texts, PROTOCOL_M
 
 static const struct field meta_fields[] = {
 	FIELD(object, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),
-	FIELD(object, namespace, "namespace", 3, FIELD_STRING, .rule = &label_rule),
-	FIELD(object, uid, "uid", 5, FIELD_STRING),
+	FIELD(object, namespace, "namespace", 3, FIELD_STRING, .flags = FIELD_SHARED,
+		.rule = &label_rule),
 	FIELD(object, created, "creationTimestamp", 8, FIELD_TIME),
 	FIELD(object, deleting, "deletionTimestamp", 9, FIELD_PRESENT),
 	FIELD(object, labels, "labels", 11, FIELD_MAP, .rule = &label_value_rule),
-	FIELD(object, annotations, "annotations", 12, FIELD_MAP),
 };
 const struct field_table meta_table = {.fields = meta_fields, .count = ARRAY_SIZE(meta_fields)};
 
@@ -126,9 +126,9 @@ static int object_check_name(struct object *object, const struct json_at *root, 
 		return json_error(&name, err, "%s is %s", json_show(name.value, shown),
 			rule->name_rule->wanted);
 	if (!rule->namespaced)
-		free(TAKE_PTR(object->namespace));
+		word_release(&object->namespace);
 	else if (!object->namespace)
-		object->namespace = mem_string("default");
+		object->namespace = word_take("default");
 	return 0;
 }
 

@@ -73,8 +73,7 @@ struct object {
 	enum kind kind;
 	char *name;
 	char *namespace; /* NULL for Nodes and Namespaces; "default" where the text gives none */
-	char *uid; /* NULL in most files */
-	struct labels labels, annotations;
+	struct labels labels;
 	bool deleting; /* deletionTimestamp is set */
 	uint64_t created; /* creationTimestamp, seconds since 1970; 0: not given */
 };

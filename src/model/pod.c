@@ -58,7 +58,7 @@ static const struct field_table container_table = {
 static const struct field pod_spec_fields[] = {
 	FIELD(pod, containers, "containers", 2, FIELD_STRUCT, .table = &container_table,
 		.flags = FIELD_LIST),
-	FIELD(pod, node_name, "nodeName", 10, FIELD_STRING),
+	FIELD(pod, node_name, "nodeName", 10, FIELD_STRING, .flags = FIELD_SHARED),
 	FIELD(pod, host_network, "hostNetwork", 11, FIELD_BOOL),
 	FIELD(pod, init_containers, "initContainers", 20, FIELD_STRUCT, .table = &container_table,
 		.flags = FIELD_LIST),

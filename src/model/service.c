@@ -60,7 +60,7 @@ static const struct enum_names load_balancer_mode_names = {
 	"ipMode", load_balancer_modes, LOAD_BALANCER_MODE_MAX};
 
 static const struct field service_port_fields[] = {
-	FIELD(service_port, name, "name", 1, FIELD_STRING, .rule = &label_rule),
+	FIELD(service_port, name, "name", 1, FIELD_STRING, .flags = FIELD_SHARED, .rule = &label_rule),
 	FIELD(service_port, protocol, "protocol", 2, FIELD_ENUM, .names = &protocol_names),
 	FIELD(service_port, port, "port", 3, FIELD_PORT, .flags = FIELD_REQUIRED),
 	FIELD(service_port, target, "targetPort", 4, FIELD_PORT_REF, .flags = FIELD_ZERO),

@@ -76,8 +76,7 @@ static void test_fields(void **state)
 		     "- addresses: [10.0.0.1, 10.0.0.2]\n"
 		     "  nodeName: alpha\n"
 		     "  zone: a\n"
-		     "  hints: {forZones: [{name: a}, {name: b}], forNodes: [{name: alpha}]}\n"
-		     "  targetRef: {kind: Pod, namespace: shop, name: web-0}\n");
+		     "  hints: {forZones: [{name: a}, {name: b}], forNodes: [{name: alpha}]}\n");
 	const struct endpoint_slice *slice = object_endpoint_slice_const(object);
 	const struct endpoint *endpoint = &slice->endpoints.list[0];
 	char text[ADDR_TEXT_SIZE];
@@ -88,7 +87,6 @@ static void test_fields(void **state)
 	assert_string_equal(endpoint->node_name, "alpha");
 	assert_string_equal(endpoint->for_zones.list[1].name, "b");
 	assert_string_equal(endpoint->for_nodes.list[0].name, "alpha");
-	assert_string_equal(endpoint->target_name, "web-0");
 	assert_string_equal(slice->ports.list[0].name, "http");
 	assert_null(slice->ports.list[1].name);
 	assert_int_equal(slice->ports.list[1].port, 0);

@@ -71,8 +71,6 @@ static const char full[] =
 	"metadata:\n"
 	"  name: web-0\n"
 	"  labels: {tier: web, app: shop}\n"
-	"  annotations: {note: 'any text \xe2\x82\xac'}\n"
-	"  uid: 1-2-3\n"
 	"  deletionTimestamp: '2026-01-01T00:00:00Z'\n"
 	"spec:\n"
 	"  nodeName: alpha\n"
@@ -99,10 +97,8 @@ static void test_fields(void **state)
 	char text[ADDR_TEXT_SIZE];
 
 	assert_string_equal(object->namespace, "default");
-	assert_string_equal(object->uid, "1-2-3");
 	assert_true(object->deleting);
 	assert_string_equal(object->labels.list[0].key, "app");
-	assert_string_equal(labels_get(&object->annotations, "note"), "any text \xe2\x82\xac");
 	assert_string_equal(pod->node_name, "alpha");
 	assert_int_equal(pod->phase, POD_RUNNING);
 	assert_int_equal(port->container_port, 8080);
