@@ -10,8 +10,8 @@
  */
 
 #define REPAIR_INTERVAL_MS 5000
-#define REPAIR_SOON_MS 200 /* after a change, so that many changes are one comparison */
-#define REPAIR_GAP_MS 1000 /* the least time between two comparisons */
+#define REPAIR_SOON_MS 20 /* after a change: what guards a pod may be gone */
+#define REPAIR_GAP_MS 1000 /* the least time between two, so that many changes are one comparison */
 
 int repair_start(struct agent *agent, struct err *err);
 void repair_stop(struct agent *agent);
