@@ -12,6 +12,7 @@ from cni import Runtime, inside, namespace
 from labs import PODWIRE, end, process_arguments, process_state, run, wait_for
 
 PORT = 9100
+START_SECONDS = 30  # the kernel's verifier takes a second of a processor, whoever else wants it
 CAP_NET_ADMIN, CAP_BPF = 12, 39
 
 
@@ -28,7 +29,8 @@ def start_agent(lab, node, arguments, podwire=PODWIRE):
     command = [PODWIRE, "lab", "exec", "--name", lab.name, node, "--", podwire, *arguments[1:]]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                start_new_session=True)
-    wait_for(lambda: serves(lab, node), f"the agent of {node} serves again")
+    wait_for(lambda: serves(lab, node), f"the agent of {node} serves again",
+             START_SECONDS)
     return process
 
 

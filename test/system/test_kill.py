@@ -11,7 +11,8 @@ import time
 
 import pytest
 from labs import HERE, PODWIRE, PYTHON, run, wait_for, write_json
-from test_agent import agent_arguments, check_traffic, serves, start_agent, stopped, traffic
+from test_agent import (START_SECONDS, agent_arguments, check_traffic, serves, start_agent, stopped,
+                        traffic)
 from test_upgrade import layouts
 
 LONG = bool(os.environ.get("PODWIRE_TEST_ALL"))
@@ -118,7 +119,7 @@ def killed_after(lab, node, arguments, seconds):
 def changing_calls(lab, node, arguments, podwire, trace):
     """[(system call, its number among those of its name)] of a start, up to where it serves."""
     launch(lab, node, arguments, podwire, ["strace", "-qq", "-o", trace])
-    wait_for(lambda: serves(lab, node), "the traced agent serves")
+    wait_for(lambda: serves(lab, node), "the traced agent serves", START_SECONDS)
     lab.kill(lab.agent_pid(node))
     seen, found = collections.Counter(), []
     with open(trace, encoding="utf-8", errors="replace") as lines:
@@ -139,7 +140,7 @@ def killed_at(lab, node, arguments, podwire, point):
     name, number = point
     process = launch(lab, node, arguments, podwire, [
         "strace", "-qq", "-o", "/dev/null", "-e", f"inject={name}:signal=KILL:when={number}"])
-    process.wait(timeout=20)
+    process.wait(timeout=START_SECONDS)
 
 
 def chosen(points):

@@ -13,13 +13,42 @@ from test_agent import agent_arguments, check_traffic, serves, snapshot, start_a
 
 pytestmark = pytest.mark.one_profile("its variants name theirs")
 
-OUTSIDE_PORT, OPEN_PORT = 9101, 9102
+OUTSIDE_PORT, OPEN_PORT, SERVICE_PORT = 9101, 9102, 30999
 RATE = 100  # a second, of the streams beside the one between pods
 POD = """apiVersion: v1
 kind: Pod
 metadata: {name: %s, namespace: t, labels: {app: late}}
 spec: {nodeName: %s, containers: [{name: main, image: x, ports: [{containerPort: 80}]}]}
 """
+
+SERVICE = """apiVersion: v1
+kind: Service
+metadata: {name: kept, namespace: t}
+spec:
+  type: NodePort
+  ipFamilyPolicy: PreferDualStack
+  ports:
+  - {name: u, protocol: UDP, port: 30999, nodePort: 30999}
+  - {name: t, protocol: TCP, port: 30999, nodePort: 30999}
+"""
+SLICE = """---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: kept-%(family)s, namespace: t, labels: {kubernetes.io/service-name: kept}}
+addressType: IPv%(family)s
+ports: [{name: u, protocol: UDP, port: 30999}, {name: t, protocol: TCP, port: 30999}]
+endpoints: [{addresses: ["%(address)s"], nodeName: %(node)s}]
+"""
+
+
+def serve_by(lab, target):
+    """A Service with this pod behind it; its cluster addresses."""
+    pod = lab.pods()[target]
+    lab.apply(SERVICE + "".join(
+        SLICE % {"family": 6 if is_ipv6(a) else 4, "address": a, "node": pod["node"]}
+        for a in pod["addresses"]))
+    return next(service["spec"]["clusterIPs"] for service in lab.get("services")
+                if service["metadata"]["name"] == "kept")
 
 
 def is_layout(folder, name):
@@ -81,6 +110,21 @@ def openings(lab, source, target, addresses, results):
             process.wait()
 
 
+@contextlib.contextmanager
+def served_traffic(lab, target, sources, results):
+    """From each (where, the addresses of a Service) to its backend."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(lab.beside(target, "traffic.py", "serve", str(SERVICE_PORT)))
+        stack.callback(server.kill)
+        clients = {address: stack.enter_context(lab.beside(
+            where, "traffic.py", "client", address, str(SERVICE_PORT), str(RATE)))
+            for where, addresses in sources for address in addresses}
+        for client in clients.values():
+            stack.callback(client.kill)
+        yield
+        results.update({address: end(client) for address, client in clients.items()})
+
+
 def check_openings(results):
     for address, result in results.items():
         assert result["opened"] > 100 and not result["failed"], f"{address}: {result}"
@@ -93,14 +137,15 @@ def packets(lab, node):
 @pytest.mark.parametrize("variant", ["vxlan-clean", "direct-clean", "vxlan-hostile"])
 def test_forth_and_back(make_lab, release, variant):
     """Nothing is lost between pods, nor of what the outside has opened (whose opener only the
-    table of flows knows), nor of what a pod has opened to the outside. Pods come and go at each
-    stage, and a pod of one release is removed by the other one."""
+    table of flows knows), nor of what a pod has opened to the outside, nor by a Service, from a pod
+    and from outside by another node. Pods come and go at each stage, and a pod of one release is
+    removed by the other one."""
     route, profile = variant.split("-")
     lab = make_lab("-n", "3", "--route", route, "--profile", profile, name="-" + route + "-" + profile)
     nodes = lab.nodes()
     source, target = pod_on(lab, nodes[0]), pod_on(lab, nodes[1])
     addresses = lab.pods()[target]["addresses"]
-    results, inward, outward = {}, {}, {}
+    results, inward, outward, served = {}, {}, {}, {}
     for node in nodes:
         lab.apply(POD % ("from-this-" + node, node))
     with contextlib.ExitStack() as stack:
@@ -110,6 +155,9 @@ def test_forth_and_back(make_lab, release, variant):
             stack.enter_context(traffic(lab, target, "outside", own_addresses(lab, "outside"),
                                         outward, OUTSIDE_PORT, RATE))
             stack.enter_context(traffic(lab, "outside", target, addresses, inward, OUTSIDE_PORT, RATE))
+            cluster = serve_by(lab, target)
+            stack.enter_context(served_traffic(lab, target, [(source, cluster), (
+                "outside", lab.node_addresses(nodes[0]))], served))
         for former, name in ("this", "next"), ("next", "this"):
             for node in nodes:
                 counted = packets(lab, node)
@@ -122,6 +170,7 @@ def test_forth_and_back(make_lab, release, variant):
     check_traffic(results)
     check_traffic(outward)
     check_traffic(inward)
+    check_traffic(served)
     for node in nodes:
         assert "tunnel-version" not in lab.drops(node)
 
