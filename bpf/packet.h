@@ -77,9 +77,8 @@ static __always_inline bool packet_has(struct __sk_buff *skb, __u32 length)
 	       (void *)(long)skb->data + length <= (void *)(long)skb->data_end;
 }
 
-static __always_inline enum verdict packet_parse_ipv4(struct packet *p)
+static __always_inline enum verdict packet_parse_ipv4(struct __sk_buff *skb, struct packet *p)
 {
-	struct __sk_buff *skb = p->skb;
 	__u32 length, header;
 	struct iphdr *ip;
 	__u16 fragment;
@@ -143,7 +142,7 @@ static __always_inline enum verdict packet_step_fragment(
  * Steps over one extension header; VERDICT_ACCEPT says that the transport header is reached. Hop by
  * hop options stand first or nowhere (RFC 8200 4.1).
  */
-static __always_inline enum verdict packet_step_ipv6(struct packet *p)
+static __always_inline enum verdict packet_step_ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	struct packet_extension extension;
 
@@ -163,7 +162,7 @@ static __always_inline enum verdict packet_step_ipv6(struct packet *p)
 	default:
 		return VERDICT_ACCEPT;
 	}
-	if (bpf_skb_load_bytes(p->skb, p->l4, &extension, sizeof(extension)) < 0)
+	if (bpf_skb_load_bytes(skb, p->l4, &extension, sizeof(extension)) < 0)
 		return VERDICT_DROP_MALFORMED;
 	if (p->protocol == IPPROTO_FRAGMENT) {
 		if (packet_step_fragment(p, &extension) != VERDICT_NEXT)
@@ -182,10 +181,9 @@ static __always_inline enum verdict packet_step_ipv6(struct packet *p)
 	return VERDICT_NEXT;
 }
 
-static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
+static __always_inline enum verdict packet_parse_ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	enum verdict verdict = VERDICT_NEXT;
-	struct __sk_buff *skb = p->skb;
 	struct ipv6hdr *ip;
 	__u32 length;
 	int i;
@@ -213,7 +211,7 @@ static __always_inline enum verdict packet_parse_ipv6(struct packet *p)
 	if (!ip->hop_limit)
 		return VERDICT_DROP_MALFORMED;
 	for (i = 0; i < IPV6_EXTENSIONS_MAX && verdict == VERDICT_NEXT; i++)
-		verdict = packet_step_ipv6(p);
+		verdict = packet_step_ipv6(skb, p);
 	if (verdict == VERDICT_ACCEPT)
 		return VERDICT_NEXT;
 	return verdict == VERDICT_NEXT ? VERDICT_DROP_HEADERS : verdict;
@@ -241,7 +239,8 @@ static __always_inline __u32 packet_transport_size(const struct packet *p)
  * A header that is cut off would be filled up from the padding, and no receiver would take it. A
  * later fragment that reaches back into it would rewrite what has been judged (RFC 3128).
  */
-static __always_inline enum verdict packet_parse_transport(struct packet *p)
+static __always_inline enum verdict packet_parse_transport(
+	struct __sk_buff *skb, struct packet *p)
 {
 	__u32 size = packet_transport_size(p);
 	__u8 header[14];
@@ -252,18 +251,18 @@ static __always_inline enum verdict packet_parse_transport(struct packet *p)
 		return VERDICT_DROP_MALFORMED;
 	switch (p->protocol) {
 	case IPPROTO_TCP:
-		if (bpf_skb_load_bytes(p->skb, p->l4, header, 14) < 0)
+		if (bpf_skb_load_bytes(skb, p->l4, header, 14) < 0)
 			return VERDICT_DROP_MALFORMED;
 		p->tcp_flags = header[13];
 		break;
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
-		if (bpf_skb_load_bytes(p->skb, p->l4, header, 8) < 0)
+		if (bpf_skb_load_bytes(skb, p->l4, header, 8) < 0)
 			return VERDICT_DROP_MALFORMED;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (bpf_skb_load_bytes(p->skb, p->l4, header, 4) < 0)
+		if (bpf_skb_load_bytes(skb, p->l4, header, 4) < 0)
 			return VERDICT_DROP_MALFORMED;
 		p->icmp_type = header[0];
 		return VERDICT_NEXT;
@@ -275,17 +274,17 @@ static __always_inline enum verdict packet_parse_transport(struct packet *p)
 	return VERDICT_NEXT;
 }
 
-/* Fills *p. VERDICT_DROP_NOT_IP for what is neither IPv4 nor IPv6; some hooks let that pass. */
-static __always_inline enum verdict packet_parse(
-	struct packet *p, struct __sk_buff *skb, enum hook hook)
+/*
+ * Not static, so that the verifier walks it once, and walks what follows once too: not again for
+ * each way in which a packet can be parsed. It ends with half a second of loading otherwise.
+ */
+__noinline int packet_parse_frame(struct __sk_buff *skb, struct packet *p)
 {
 	enum verdict verdict;
 	__be16 protocol;
 
-	__builtin_memset(p, 0, sizeof(*p));
-	p->skb = skb;
-	p->hook = hook;
-	p->action = TC_ACT_UNSPEC;
+	if (!p)
+		return VERDICT_DROP_INTERNAL;
 	if (packet_l2) {
 		struct ethhdr *frame;
 
@@ -301,12 +300,26 @@ static __always_inline enum verdict packet_parse(
 	if (skb->vlan_present)
 		return VERDICT_DROP_NOT_IP;
 	if (protocol == bpf_htons(ETH_P_IP))
-		verdict = packet_parse_ipv4(p);
+		verdict = packet_parse_ipv4(skb, p);
 	else if (protocol == bpf_htons(ETH_P_IPV6))
-		verdict = packet_parse_ipv6(p);
+		verdict = packet_parse_ipv6(skb, p);
 	else
 		return VERDICT_DROP_NOT_IP;
-	return verdict == VERDICT_NEXT ? packet_parse_transport(p) : verdict;
+	return verdict == VERDICT_NEXT ? packet_parse_transport(skb, p) : verdict;
+}
+
+/* Fills *p. VERDICT_DROP_NOT_IP for what is neither IPv4 nor IPv6; some hooks let that pass. */
+static __always_inline enum verdict packet_parse(
+	struct packet *p, struct __sk_buff *skb, enum hook hook)
+{
+	enum verdict verdict;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	verdict = (enum verdict)packet_parse_frame(skb, p);
+	p->skb = skb; /* of a pointer in there the verifier would not know afterwards */
+	p->hook = hook;
+	p->action = TC_ACT_UNSPEC;
+	return verdict;
 }
 
 static __always_inline bool packet_opens_tcp(const struct packet *p)

@@ -34,6 +34,18 @@ static __always_inline bool sock_is_loopback(const struct addr *addr)
 	return addr->halves[0] == 0 && addr->halves[1] == __builtin_bswap64(1);
 }
 
+/*
+ * A port that the Service does not have. By UDP it may be a client's all the same: a pod that is its
+ * own backend sees the Service's address there, and answers it. So a pod is refused by its packet.
+ */
+static __always_inline const struct service_row *sock_service_without_port(
+	const struct sock_call *call)
+{
+	if (call->protocol != IPPROTO_TCP && !(call->netns->flags & NETNS_HOST))
+		return NULL;
+	return service_at(&call->addr, 0, 0, SERVICE_VIRTUAL);
+}
+
 /* Whose the address is decides which kind of frontend it can be. NULL: of no Service. */
 static __always_inline const struct service_row *sock_service(const struct sock_call *call)
 {
@@ -52,7 +64,7 @@ static __always_inline const struct service_row *sock_service(const struct sock_
 		return row;
 	node = bpf_map_lookup_elem(&pw_node, &call->addr);
 	if (!node)
-		return service_at(&call->addr, 0, 0, SERVICE_VIRTUAL);
+		return sock_service_without_port(call);
 	if (node->flags & NODE_ROUTER)
 		return NULL;
 	return service_at_node(&call->addr, call->port, call->protocol, node,
