@@ -350,18 +350,25 @@ struct packet_quote {
 
 #define PACKET_QUOTE_AT 8 /* behind the ICMP header */
 
-/* -1 where less is quoted, or headers stand between that nobody follows in there. */
+/*
+ * -1 where less is quoted, by the length of the packet and not of the padding behind it; where a
+ * later fragment is, which has no ports; or where headers stand between that nobody follows in there.
+ */
 static __always_inline int packet_quoted(
 	struct __sk_buff *skb, const struct packet *p, struct packet_quote *ret_quote)
 {
 	__u32 at = p->l4 + PACKET_QUOTE_AT;
+	__u32 ip_size = p->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 	__be16 ports[2];
 
 	__builtin_memset(ret_quote, 0, sizeof(*ret_quote));
+	if (at + ip_size + sizeof(ports) > p->end)
+		return -1;
 	if (p->family == 4) {
 		struct iphdr ip;
 
 		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0 || ip.ihl != 5 ||
+			ip.frag_off & bpf_htons(IPV4_OFFSET_MASK) ||
 			bpf_skb_load_bytes(skb, at + sizeof(ip), ports, sizeof(ports)) < 0)
 			return -1;
 		addr_set_v4(&ret_quote->source, ip.saddr);

@@ -152,7 +152,8 @@ static size_t write_ip(const struct frame_spec *spec, const struct frame_ends *e
 static size_t write_error(const struct frame_spec *spec, const struct frame_ends *ends, uint8_t *at)
 {
 	struct frame_spec quoted = {.kind = FRAME_UDP, .source_port = spec->target_port,
-		.target_port = spec->source_port};
+		.target_port = spec->source_port,
+		.fragment = spec->quotes_fragment ? FRAME_LATER : FRAME_WHOLE};
 	struct frame_ends turned = {.family = ends->family, .source = ends->target,
 		.target = ends->source};
 	size_t length = write_ip(&quoted, spec->foreign_quote ? ends : &turned, at + sizeof(struct icmp6_hdr));

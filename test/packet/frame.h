@@ -57,6 +57,7 @@ struct frame_spec {
 	int foreign_mac; /* the sender's MAC is somebody else's */
 	bool not_for_us; /* the frame is for another MAC */
 	bool foreign_quote; /* the datagram that an error quotes went from `source` to `target` */
+	bool quotes_fragment; /* the datagram that an error quotes is a later fragment */
 	bool for_many; /* the frame is for a group's MAC */
 	int cut; /* bytes taken off the end */
 	int claim; /* added to the length field of the IP header */
