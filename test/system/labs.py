@@ -212,6 +212,14 @@ class Lab:
         assert line == "ready\n", f"{script} in {where} said {line!r}"
         return process
 
+    def end_processes(self):
+        """Asks all that runs in the lab to end; what `down` ends would not have counted its lines."""
+        namespaces, _ = self.kernel_objects()
+        for pid in in_namespaces(namespaces):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+        wait_for(lambda: not in_namespaces(namespaces), "what runs in the lab ends")
+
     def kill(self, pid, signal_number=signal.SIGKILL):
         os.kill(pid, signal_number)
         wait_for(lambda: not os.path.exists(f"/proc/{pid}") or process_state(pid) == "Z",
@@ -286,13 +294,19 @@ def left_behind(name):
     return left
 
 
-def still_in_kernel(namespaces, programs):
-    """Which of a lab's kernel objects are there yet."""
+def in_namespaces(inodes):
+    """Processes in these network namespaces."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if os.stat(f"/proc/{pid}/ns/net").st_ino in namespaces:
-                found.append(f"process {pid} in a network namespace of the lab")
+            if os.stat(f"/proc/{pid}/ns/net").st_ino in inodes and process_state(pid) != "Z":
+                found.append(pid)
+    return found
+
+
+def still_in_kernel(namespaces, programs):
+    """Which of a lab's kernel objects are there yet."""
+    found = [f"process {pid} in a network namespace of the lab" for pid in in_namespaces(namespaces)]
     for number in programs:
         if not run("bpftool", "prog", "show", "id", str(number), check=False).returncode:
             found.append(f"program {number}")

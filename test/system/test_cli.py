@@ -92,7 +92,8 @@ def test_tables_and_diff(lab):
     for pod in lab.pods().values():
         if pod["node"] == node and not pod["host"]:
             assert all(address in text for address in pod["addresses"])
-    assert lab.on_node(node, "diff").stdout == ""
+    with lab.left_alone():
+        assert lab.on_node(node, "diff").stdout == ""
 
 
 def test_readers_may_not_write(lab):
