@@ -198,7 +198,7 @@ def test_random_moments(lab):
     with stopped(lab, node):
         began = time.monotonic()
     life = 1.5 * (time.monotonic() - began)
-    sender, watcher = forge(lab, KILLS * life / 2)
+    sender, watcher = forge(lab, KILLS * min(life, 1) / 2)
     with traffic(lab, source, target, addresses, results):
         lab.kill(lab.agent_pid(node))
         assert rows(lab, node, names) == before
