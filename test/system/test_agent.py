@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent: what it may do, what it survives, and what it takes away with it."""
 import contextlib
+import json
 import os
 import re
 import signal
@@ -159,14 +160,24 @@ grep -H . /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv6/conf/*/accept_r
     return lab.exec(where, "sh", "-c", script).stdout
 
 
+def on_cgroup(lab, node):
+    """The programs on the sockets of this node's processes."""
+    with open(os.path.join(lab.run_directory(node), "podwire.yaml"), encoding="utf-8") as file:
+        path = re.search(r"^cgroup: (.*)$", file.read(), re.M).group(1)
+    shown = run("bpftool", "-j", "cgroup", "show", path).stdout.strip()
+    return {program["name"] for program in json.loads(shown or "[]")}
+
+
 def test_uninstall(make_lab):
     """The node is as it was found: a node that never had podwire is the model."""
     lab = make_lab("-n", "2", manifests=(), name="-uninstall")
     lab.expected = [".*"]
     node = lab.nodes()[0]
     arguments = agent_arguments(lab, node)
+    assert "connect4" in on_cgroup(lab, node)
     lab.kill(lab.agent_pid(node), signal.SIGTERM)
     lab.exec(node, PODWIRE, "uninstall", "--run-dir", lab.run_directory(node))
+    assert not on_cgroup(lab, node)
     bare = snapshot(lab, node)
     assert not re.search(r"podwire|pw|vxlan|10\.244\.|fd44:", bare), bare
     settings = arguments[arguments.index("--settings") + 1]

@@ -23,7 +23,8 @@ CHANGES = 30
 KILLS = 3
 HOOKS = ["connect4", "connect6", "sendmsg4", "sendmsg6", "getpeername4", "getpeername6"]
 LOOPBACK = {"ipv4": "127.0.0.1", "ipv6": "::1"}
-NO_ANSWER = ["timeout", "ENETUNREACH later", "EHOSTUNREACH later"]  # whatever is on the way
+ON_THE_WAY = ["timeout", "ENETUNREACH later", "EHOSTUNREACH later"]  # of the lab's router, too
+NO_ANSWER = {"client1": ["timeout"], "client2": ["timeout"], "node1": ON_THE_WAY, "node2": ON_THE_WAY}
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +203,7 @@ def test_ranges_of_sources(lab, family, address):
     """Of a load balancer's address, for clients in the cluster too. Who is outside is told nothing."""
     is_translated(lab, call(lab, "client1", address, 80), (address, 80), app="many")
     for where in "client2", "node1":
-        assert call(lab, where, address, 80)["error"] in NO_ANSWER
+        assert call(lab, where, address, 80)["error"] in NO_ANSWER[where]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -222,7 +223,7 @@ def test_internal_policy(lab, family):
     for where in "node1", "client1":
         is_translated(lab, call(lab, where, address, 80), (address, 80), app="one")
     for where in "node2", "client2":
-        assert call(lab, where, address, 80)["error"] in NO_ANSWER
+        assert call(lab, where, address, 80)["error"] in NO_ANSWER[where]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
