@@ -10,6 +10,7 @@
 #include "compile/print.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -183,6 +184,7 @@ static int services_apply_all(struct agent *agent, struct err *err)
 	differences_clear(&differences);
 	rows_clear(&wanted);
 	rows_clear(&held);
+	malloc_trim(0); /* megabytes that are not needed again */
 	return r;
 }
 

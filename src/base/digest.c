@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/digest.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* J.-P. Aumasson, D. J. Bernstein: SipHash, a fast short-input PRF (2012). */
@@ -43,8 +44,17 @@ void digest_start(struct digest *digest, uint64_t key0, uint64_t key1)
 void digest_add(struct digest *digest, const void *bytes, size_t size)
 {
 	const uint8_t *byte = bytes;
+	size_t i = 0;
 
-	for (size_t i = 0; i < size; i++) {
+	/* Words as they lie there, little endian first, where nothing is left over before them. */
+	for (; digest->size % 8 == 0 && size - i >= 8; i += 8) {
+		uint64_t word;
+
+		memcpy(&word, byte + i, sizeof(word));
+		digest_word(digest, le64toh(word));
+		digest->size += 8;
+	}
+	for (; i < size; i++) {
 		digest->tail |= (uint64_t)byte[i] << 8 * (digest->size % 8);
 		if (++digest->size % 8)
 			continue;

@@ -119,12 +119,39 @@ static void test_difference_leads_from_one_to_the_other(void **state)
 	}
 }
 
+/* What is written comes in the order of tables, what goes in the reverse one. */
+static void test_changes_keep_the_order(void **state)
+{
+	struct rows set = {0}, removed = {0};
+	struct differences differences = {0};
+
+	(void)state;
+	add_pod(&set, 1, 1);
+	add_route(&set, 1);
+	add_pod(&removed, 2, 2);
+	add_route(&removed, 2);
+	rows_sort(&set);
+	rows_sort(&removed);
+	rows_changes(&set, &removed, &differences);
+	assert_int_equal(differences.count, 4);
+	assert_int_equal(differences.item[0].row->table, TABLE_ROUTE);
+	assert_int_equal(differences.item[1].row->table, TABLE_POD);
+	assert_int_equal(differences.item[1].change, CHANGE_SET);
+	assert_int_equal(differences.item[2].row->table, TABLE_POD);
+	assert_int_equal(differences.item[2].change, CHANGE_REMOVE);
+	assert_int_equal(differences.item[3].row->table, TABLE_ROUTE);
+	differences_clear(&differences);
+	rows_clear(&set);
+	rows_clear(&removed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_of_equal_keys_stays),
 		cmocka_unit_test(test_make_before_break),
 		cmocka_unit_test(test_difference_leads_from_one_to_the_other),
+		cmocka_unit_test(test_changes_keep_the_order),
 	};
 
 	return cmocka_run_group_tests_name("compile/diff", tests, NULL, NULL);

@@ -111,6 +111,9 @@ static void test_bytes(void **state)
 	assert_null(hash_get(&hash, "a"));
 	hash_put_bytes(&hash, "", 0, &hash);
 	assert_ptr_equal(hash_get(&hash, ""), &hash);
+	hash_put(&hash, "key", &value);
+	assert_string_equal(hash_key(&hash, "key"), "key");
+	assert_ptr_equal(hash_remove(&hash, "key"), &value);
 	assert_ptr_equal(hash_remove_bytes(&hash, "a\0b", 3), &value);
 	assert_null(hash_remove_bytes(&hash, "a\0b", 3));
 	hash_cleanup(&hash);
