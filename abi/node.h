@@ -6,8 +6,14 @@
 enum node_flag {
 	NODE_OWN = 1 << 0, /* this node */
 	NODE_UNDERLAY = 1 << 1, /* tunnelled packets may come from this address */
-	NODE_ROUTER = 1 << 2, /* the address that a node keeps of its pod range */
+	/*
+	 * The address that a node keeps of its pod range. Of another node: one that is a neighbor,
+	 * at `next` on the device `ifindex`, and may ask and be asked by probes (probe.h).
+	 */
+	NODE_ROUTER = 1 << 2,
 	NODE_PORTS = 1 << 3, /* node ports are on this address */
+	NODE_TAKEN = 1 << 4, /* what its pods send directly is taken, from the device `ifindex` */
+	NODE_INVITED = 1 << 5, /* of a ROUTER: and told so, by answers to its probes */
 };
 
 enum node_route {
@@ -22,8 +28,8 @@ enum node_route {
  */
 struct node_row {
 	struct addr underlay; /* the node's end of the tunnel; the same in all its rows: who it is */
-	struct addr next; /* WIRE: the neighbor */
-	__u32 ifindex; /* WIRE: the device */
+	struct addr next; /* of WIRE, TAKEN and another's ROUTER: the neighbor */
+	__u32 ifindex; /* and the device where it is */
 	__u32 flags; /* enum node_flag */
 	__u32 route; /* enum node_route */
 	__u32 pad;

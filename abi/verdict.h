@@ -30,6 +30,10 @@
 		"a Service's reply, sent to the node by which its client came")                    \
 	X(13, ANSWER_TOO_BIG, ANSWER, "answer-too-big",                                            \
 		"answered by ICMP: too big for the tunnel to the node of the Service's endpoint") \
+	X(14, ANSWER_PROBE, ANSWER, "answer-probe",                                                 \
+		"answered: another node asked whether addresses of pods pass the wire")            \
+	X(15, TAKE_PROBE, FORWARD, "take-probe",                                                   \
+		"the answer to this node's question whether addresses of pods pass the wire")      \
 	X(16, DROP_MALFORMED, DROP, "malformed",                                                   \
 		"its headers contradict themselves, are cut off, or say hop limit 0")              \
 	X(17, DROP_NOT_IP, DROP, "not-ip",                                                         \
@@ -76,14 +80,16 @@
 	X(37, DROP_SERVICE_NONE, DROP, "service-none",                                             \
 		"an address of the cluster's Service range that no Service has")                   \
 	X(38, DROP_SERVICE_PORTS, DROP, "service-ports",                                           \
-		"no client port is free under which the endpoint could tell this flow from others")
+		"no client port is free under which the endpoint could tell this flow from others")  \
+	X(39, DROP_PROBE, DROP, "probe",                                                           \
+		"looked like a probe between nodes, but is malformed, or answers no question")
 
 enum verdict {
 	VERDICT_NEXT = 0, /* no end: the next step decides */
 #define VERDICT_ENUM(number, NAME, kind, name, sentence) VERDICT_##NAME = number,
 	VERDICT_LIST(VERDICT_ENUM)
 #undef VERDICT_ENUM
-	VERDICT_MAX = 39
+	VERDICT_MAX = 40
 };
 
 #define VERDICT_DROP_FIRST 16 /* what is dropped in silence has a number from here on */

@@ -94,7 +94,10 @@ static __always_inline enum verdict guard_from_pod(struct packet *p)
 	return VERDICT_NEXT;
 }
 
-/* From the wire: no address that this node would have sent itself, or that the tunnel brings. */
+/*
+ * From the wire: no address that this node would have sent itself, or that the tunnel brings. What
+ * pods of a node send directly is taken where that node is a neighbor, and from there alone.
+ */
 static __always_inline enum verdict guard_from_wire(
 	struct packet *p, const struct settings_row *now)
 {
@@ -106,11 +109,15 @@ static __always_inline enum verdict guard_from_wire(
 		range_has(&now->own[SETTINGS_IPV6], &p->source))
 		return VERDICT_DROP_WIRE_SOURCE;
 	row = bpf_map_lookup_elem(&pw_node, &p->source);
-	if (row)
-		return row->flags & NODE_OWN ? VERDICT_DROP_WIRE_SOURCE : VERDICT_NEXT;
+	if (row && row->flags & NODE_OWN)
+		return VERDICT_DROP_WIRE_SOURCE;
+	if (row && !(row->flags & NODE_ROUTER))
+		return VERDICT_NEXT;
 	row = range_lookup(now, p->family, &p->source);
 	if (row)
-		return row->route == NODE_ROUTE_TUNNEL ? VERDICT_DROP_WIRE_SOURCE : VERDICT_NEXT;
+		return row->flags & NODE_TAKEN && row->ifindex == p->skb->ifindex
+			       ? VERDICT_NEXT
+			       : VERDICT_DROP_WIRE_SOURCE;
 	return range_in_cluster(now, &p->source) ? VERDICT_DROP_NO_NODE : VERDICT_NEXT;
 }
 

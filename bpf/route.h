@@ -44,6 +44,13 @@ static __always_inline enum verdict route_deliver(struct packet *p, const struct
 	return VERDICT_DELIVER;
 }
 
+/* The mark of what was judged where it was sent to the tunnel's device; not that to masquerade. */
+static __always_inline bool route_is_judged(
+	const struct __sk_buff *skb, const struct settings_row *now)
+{
+	return now && now->ready && (skb->mark & now->mark_mask) == (now->mark_mask & ~now->mark);
+}
+
 static __noinline int route_set_tunnel_key(struct __sk_buff *skb,
 	const struct settings_row *now, const struct addr *remote, __u32 vni)
 {

@@ -10,6 +10,7 @@
 #include "abi/netns.h"
 #include "abi/node.h"
 #include "abi/pod.h"
+#include "abi/probe.h"
 #include "abi/service.h"
 #include "abi/settings.h"
 #include "abi/verdict.h"
@@ -49,6 +50,14 @@ struct {
 	__type(key, struct range_key);
 	__type(value, struct node_row);
 } pw_range SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct addr);
+	__type(value, struct probe_row);
+} pw_probe SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

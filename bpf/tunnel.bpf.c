@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The one VXLAN device, in external mode: the key says where to and where from. */
+#include "bpf/probe.h"
 #include "bpf/trace.h"
 #include "bpf/tunnel.h"
 
@@ -25,18 +26,29 @@ static __noinline int from_tunnel_key(
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
+	const struct settings_row *now = settings();
 	struct addr outer = {};
 	enum verdict verdict;
 	struct packet p;
 	__u32 vni = 0;
 
-	if (from_tunnel_key(skb, &outer, &vni) < 0)
+	if (from_tunnel_key(skb, &outer, &vni) < 0) {
+		/* By from_wire. What came through the tunnel has a key, whatever its mark is. */
+		if (route_is_judged(skb, now)) {
+			skb->mark &= ~now->mark_mask;
+			bpf_skb_change_type(skb, PACKET_HOST);
+			return TC_ACT_UNSPEC;
+		}
 		outer.halves[0] = outer.halves[1] = 0; /* of no node: dropped by that name */
+	}
 	verdict = from_tunnel_steps(&p, skb, &outer, vni);
 	return packet_end(&p, verdict);
 }
 
-/* From the node's own stack to pods of another node. What from_pod sent has its key already. */
+/*
+ * From the node's own stack to pods of another node, whose routes all lead here: what goes directly
+ * is sent on from here, and so is a question whether it might. What from_pod sent has its key.
+ */
 static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __sk_buff *skb)
 {
 	const struct settings_row *now = settings();
@@ -57,9 +69,14 @@ static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __s
 		if (!own || !(own->flags & NODE_OWN))
 			return VERDICT_DROP_TO_TUNNEL;
 	}
+	node = probe_to_neighbor(p);
+	if (node)
+		return route_wire(p, node);
 	node = range_lookup(now, p->family, &p->target);
-	if (!node || node->route != NODE_ROUTE_TUNNEL)
+	if (!node)
 		return VERDICT_DROP_NO_NODE;
+	if (node->route == NODE_ROUTE_WIRE)
+		return route_wire(p, node);
 	if (route_set_tunnel_key(skb, now, &node->underlay, WIRE_VNI(WIRE_KIND_POD, 0)) < 0)
 		return VERDICT_DROP_INTERNAL;
 	return VERDICT_ACCEPT;
@@ -72,8 +89,7 @@ int to_tunnel(struct __sk_buff *skb)
 	enum verdict verdict;
 	struct packet p;
 
-	/* It was judged and counted where its key was set. */
-	if (now && now->ready && (skb->mark & now->mark_mask) == (now->mark_mask & ~now->mark))
+	if (route_is_judged(skb, now))
 		return TC_ACT_UNSPEC;
 	verdict = to_tunnel_steps(&p, skb);
 	return packet_end(&p, verdict);

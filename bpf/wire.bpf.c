@@ -5,6 +5,7 @@
 #include "bpf/guard.h"
 #include "bpf/outside.h"
 #include "bpf/packet.h"
+#include "bpf/probe.h"
 #include "bpf/route.h"
 #include "bpf/tables.h"
 #include "bpf/trace.h"
@@ -20,18 +21,47 @@ static __always_inline bool from_wire_is_outside(
 	       !bpf_map_lookup_elem(&pw_node, &p->source);
 }
 
+/*
+ * What a pod of another node sends to this node itself enters the stack by the tunnel's device,
+ * whichever way it came. So the firewall, the reverse-path filter and the route back are the same
+ * before, during and after a change of the way.
+ */
+static __always_inline void from_wire_mark(
+	struct packet *p, const struct settings_row *now, const struct node_row *node)
+{
+	p->skb->mark &= ~now->mark_mask;
+	if (packet_l2 && node && node->flags & NODE_OWN && range_lookup(now, p->family, &p->source))
+		p->skb->mark |= now->mark_mask & ~now->mark;
+}
+
+/* What is kept in the mark until here the verifier need not follow through all that lies between. */
+static __always_inline enum verdict from_wire_to_stack(
+	struct packet *p, const struct settings_row *now)
+{
+	if (!route_is_judged(p->skb, now))
+		return VERDICT_ACCEPT;
+	p->redirect = now->tunnel_ifindex;
+	p->action = (int)bpf_redirect(now->tunnel_ifindex, BPF_F_INGRESS);
+	return VERDICT_STACK;
+}
+
 static __always_inline enum verdict from_wire_to_own(
 	struct packet *p, const struct settings_row *now)
 {
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
+	const struct node_row *node;
 
 	if (pod) {
 		flow_open_by_peer(p, from_wire_is_outside(p, now));
 		/* A device without Ethernet: the stack's route to the pod makes the frame. */
 		return packet_l2 ? frontend_deliver(p, pod) : VERDICT_STACK;
 	}
-	if (bpf_map_lookup_elem(&pw_node, &p->target))
+	node = bpf_map_lookup_elem(&pw_node, &p->target);
+	if (node) {
+		from_wire_mark(p, now, node);
+		from_wire_to_stack(p, now);
 		return VERDICT_STACK;
+	}
 	return answer_back(p, answer_nobody(p));
 }
 
@@ -48,10 +78,11 @@ static __always_inline enum verdict from_wire_to_others(
 	if (node && !(node->flags & NODE_OWN))
 		return VERDICT_ACCEPT;
 	/* The stack puts fragments together; where it does not, nothing of ours is lost. */
+	from_wire_mark(p, now, node);
 	if (flow_fragment(p) != VERDICT_NEXT)
-		return VERDICT_ACCEPT;
+		return from_wire_to_stack(p, now);
 	verdict = outside_arrive(p, now, node);
-	return verdict == VERDICT_NEXT ? VERDICT_ACCEPT : verdict;
+	return verdict == VERDICT_NEXT ? from_wire_to_stack(p, now) : verdict;
 }
 
 /*
@@ -91,7 +122,9 @@ static __always_inline enum verdict from_wire_steps(struct packet *p, struct __s
 	if (skb->pkt_type != PACKET_HOST && addr_is_unspecified(&p->source))
 		return VERDICT_ACCEPT;
 	/* What is strange further on has addresses all the same, and the stack might forward it. */
-	verdict = guard_from_wire(p, now);
+	verdict = parsed == VERDICT_NEXT ? probe_from_wire(p) : VERDICT_NEXT;
+	if (verdict == VERDICT_NEXT)
+		verdict = guard_from_wire(p, now);
 	if (verdict != VERDICT_NEXT)
 		return verdict;
 	/* The stack forwards no frame that was for many, whatever address is in it. */

@@ -37,6 +37,9 @@ struct agent {
 	struct attachments attachments;
 	struct pool pool[AGENT_FAMILIES]; /* size 0: this node has no range of the family */
 	struct facts facts;
+	struct paths paths; /* of the neighbors; the facts point to them */
+	struct loop_timer probe; /* when the next one is to be asked */
+	int question_table; /* -1: not open yet */
 	struct problems problems; /* of the last reconcile */
 	struct services services;
 	uint64_t services_compared_ns; /* with the kernel; 0: never */

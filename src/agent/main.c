@@ -10,6 +10,7 @@
 #include "agent/node.h"
 #include "agent/place.h"
 #include "agent/pods.h"
+#include "agent/probe.h"
 #include "agent/reconcile.h"
 #include "agent/repair.h"
 #include "agent/status.h"
@@ -220,6 +221,8 @@ static int agent_open_as_user(
 		r = objects_open(&agent->objects, options->objects, err);
 	agent->objects.services = &agent->services;
 	if (r == 0)
+		r = probe_start(agent, err);
+	if (r == 0)
 		r = loop_add(agent->loop, AGENT_REF_OBJECTS, agent->objects.inotify, agent, EPOLLIN,
 			err);
 	if (r == 0)
@@ -257,6 +260,7 @@ static void agent_close(struct agent *agent)
 {
 	control_close(&agent->control);
 	repair_stop(agent);
+	probe_stop(agent);
 	objects_close(&agent->objects);
 	attachments_clear(&agent->attachments);
 	problems_clear(&agent->problems);
@@ -276,7 +280,8 @@ static void agent_close(struct agent *agent)
 static void agent_init(struct agent *agent, const struct agent_options *options)
 {
 	*agent = (struct agent){
-		.objects.inotify = -1, .helper = HELPER_NONE, .lock = -1, .monitor = -1, .ready_fd = options->ready_fd};
+		.objects.inotify = -1, .helper = HELPER_NONE, .lock = -1, .monitor = -1,
+		.question_table = -1, .ready_fd = options->ready_fd};
 	agent->tables.count = agent->tables.drop = agent->tables.flow = -1;
 	for (int i = 0; i < TABLE_MAX; i++)
 		agent->tables.fd[i] = -1;

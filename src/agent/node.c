@@ -149,6 +149,7 @@ static unsigned int facts_mtu(
 int node_find_facts(struct agent *agent, const struct node *own, struct err *err)
 {
 	struct facts facts = {.tunnel_ifindex = agent->facts.tunnel_ifindex,
+		.paths = agent->facts.paths,
 		.netns_cookie = netlink_netns_cookie(agent->netlink)};
 	struct search search = {.agent = agent, .own = own, .facts = &facts};
 	int r = search_named(&search, err);

@@ -4,6 +4,7 @@
 #include "agent/firewall.h"
 #include "agent/node.h"
 #include "agent/pods.h"
+#include "agent/probe.h"
 #include "agent/services.h"
 #include "agent/sockets.h"
 #include "base/log.h"
@@ -297,6 +298,10 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 	pods_make_pools(agent);
 	reconcile_wanted(agent, &wanted, &agent->problems);
 	r = reconcile_held(agent, &held, err);
+	if (r == 0 && probe_meet(agent, &wanted)) {
+		rows_clear(&wanted);
+		reconcile_wanted(agent, &wanted, NULL);
+	}
 	if (r == 0) {
 		rows_diff(&held, &wanted, &differences);
 		reconcile_log(&differences);

@@ -14,6 +14,7 @@
 #include "version.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,6 +95,23 @@ static json_t *status_objects(const struct agent *agent)
 	return tree;
 }
 
+/* How many ranges of other nodes are reached in which way. */
+static json_t *status_routes(struct agent *agent)
+{
+	struct rows rows = {0};
+	int direct = 0, vxlan = 0;
+
+	reconcile_wanted(agent, &rows, NULL);
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct node_row *row = rows.row[i].value;
+
+		if (rows.row[i].table == TABLE_RANGE)
+			*(row->route == NODE_ROUTE_WIRE ? &direct : &vxlan) += 1;
+	}
+	rows_clear(&rows);
+	return json_pack("{s:i, s:i}", "direct", direct, "vxlan", vxlan);
+}
+
 void status_run(void *context, struct control_request *request, struct text *reply)
 {
 	struct agent *agent = context;
@@ -115,6 +133,7 @@ void status_run(void *context, struct control_request *request, struct text *rep
 	json_object_set_new(tree, "repaired", json_integer((json_int_t)agent->repaired));
 	json_object_set_new(tree, "devices", status_devices(agent));
 	json_object_set_new(tree, "pools", status_pools(agent));
+	json_object_set_new(tree, "routes", status_routes(agent));
 	json_object_set_new(tree, "objects", status_objects(agent));
 	json_object_set_new(tree, "problems", status_problems(agent));
 	json_object_set_new(tree, "refused", status_refused(agent));
@@ -189,41 +208,98 @@ void status_pods(void *context, struct control_request *request, struct text *re
 	control_reply(reply, json_pack("{s:o}", "pods", list));
 }
 
-/* How the rows say that the node's pods are reached. */
-static const char *node_way(
-	const struct agent *agent, const struct rows *rows, const struct node *node)
+static const char *path_why(const struct path *path)
 {
-	static const char *const ways[] = {[NODE_ROUTE_STACK] = "own",
-		[NODE_ROUTE_TUNNEL] = "vxlan", [NODE_ROUTE_WIRE] = "direct"};
+	if (path->error)
+		return path->error == -EHOSTUNREACH ? "the neighbor is not found yet"
+						    : strerror(-path->error);
+	if (path->misses >= PATH_ENOUGH)
+		return "the probe is not answered";
+	if (path->way == PATH_DIRECT)
+		return path->misses ? "the last probe was not answered" : "the probe is answered";
+	return path->answers >= PATH_ENOUGH ? "the other node does not take it yet" : "probing";
+}
 
-	if (strcmp(node->object.name, agent->settings.node) == 0)
-		return "own";
-	for (size_t i = 0; i < node->ranges.count; i++) {
-		struct range_key key = {
-			.first = node->ranges.list[i].addr, .length = node->ranges.list[i].length};
-		const struct row *row = rows_find(rows, TABLE_RANGE, &key);
+/* Why the pods of a range are reached so. */
+static const char *range_why(
+	const struct agent *agent, const struct prefix *range, const struct node_row *row)
+{
+	struct addr router = pool_node_address(range);
+	const struct path *path = paths_find(&agent->paths, &router);
 
-		if (row)
-			return ways[((const struct node_row *)row->value)->route];
+	if (path)
+		return path_why(path);
+	if (agent->settings.route == SETTINGS_ROUTE_VXLAN || row->route == NODE_ROUTE_WIRE)
+		return "the setting";
+	return "no neighbor in this family";
+}
+
+/* How the rows say that a range of another node is reached; of one that is refused, nothing. */
+static void route_append(const struct agent *agent, const struct rows *rows,
+	const struct prefix *range, json_t *list)
+{
+	struct range_key key = {.first = range->addr, .length = range->length};
+	const struct row *found = rows_find(rows, TABLE_RANGE, &key);
+	const struct node_row *row = found ? found->value : NULL;
+	char text[PREFIX_TEXT_SIZE];
+
+	if (row)
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s}", "range", prefix_format(range, text), "route",
+				row->route == NODE_ROUTE_WIRE ? "direct" : "vxlan", "why",
+				range_why(agent, range, row)));
+}
+
+/* What all ranges have in common; where they differ, the value for each, with its range. */
+static json_t *routes_summary(const json_t *routes, const char *member)
+{
+	const char *first = json_string_value(json_object_get(json_array_get(routes, 0), member));
+	_text_ struct text each = {0};
+	bool same = true;
+	json_t *route;
+	size_t i;
+
+	json_array_foreach(routes, i, route)
+	{
+		const char *value = json_string_value(json_object_get(route, member));
+
+		same = same && strcmp(value, first) == 0;
+		text_printf(&each, "%s%s %s", i ? ", " : "",
+			json_string_value(json_object_get(route, "range")), value);
 	}
-	return "refused";
+	return json_string(same ? first : text_string(&each));
 }
 
 static json_t *node_tree(
 	const struct agent *agent, const struct rows *rows, const struct node *node)
 {
 	json_t *addresses = json_array(), *ranges = json_array();
+	json_t *routes = json_array(), *tree;
 	char text[PREFIX_TEXT_SIZE];
 
 	for (size_t i = 0; i < node->addresses.count; i++)
 		if (node->addresses.list[i].type == NODE_ADDRESS_INTERNAL_IP)
 			json_array_append_new(addresses,
 				json_string(addr_format(&node->addresses.list[i].addr, text)));
-	for (size_t i = 0; i < node->ranges.count; i++)
+	for (size_t i = 0; i < node->ranges.count; i++) {
 		json_array_append_new(
 			ranges, json_string(prefix_format(&node->ranges.list[i], text)));
-	return json_pack("{s:s, s:o, s:o, s:s}", "name", node->object.name, "addresses", addresses,
-		"ranges", ranges, "route", node_way(agent, rows, node));
+		route_append(agent, rows, &node->ranges.list[i], routes);
+	}
+	tree = json_pack("{s:s, s:o, s:o}", "name", node->object.name, "addresses", addresses,
+		"ranges", ranges);
+	if (strcmp(node->object.name, agent->settings.node) == 0) {
+		json_object_set_new(tree, "route", json_string("own"));
+		json_object_set_new(tree, "why", json_string("this node"));
+	} else if (!json_array_size(routes)) {
+		json_object_set_new(tree, "route", json_string("refused"));
+		json_object_set_new(tree, "why", json_string("see `podwire status`"));
+	} else {
+		json_object_set_new(tree, "route", routes_summary(routes, "route"));
+		json_object_set_new(tree, "why", routes_summary(routes, "why"));
+	}
+	json_object_set_new(tree, "routes", routes);
+	return tree;
 }
 
 void status_nodes(void *context, struct control_request *request, struct text *reply)

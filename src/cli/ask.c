@@ -29,8 +29,10 @@ static const struct question questions[] = {
 			{"INTERFACE", "ifname", true}, {"MAC", "mac", true}},
 		"A container that is no Kubernetes pod has no namespace; its name is its id."},
 	{"nodes", "io.podwire.Nodes", "nodes", "name",
-		{{"NAME", "name"}, {"ADDRESSES", "addresses"}, {"RANGES", "ranges"}, {"ROUTE", "route"}},
-		"ROUTE: own, vxlan, direct, or refused (see `podwire status`)."},
+		{{"NAME", "name"}, {"ADDRESSES", "addresses"}, {"RANGES", "ranges"}, {"ROUTE", "route"},
+			{"WHY", "why"}},
+		"ROUTE: own, vxlan, direct, or refused (see `podwire status`); where families differ,\n"
+		"each range with its own."},
 	{"drops", "io.podwire.Drops", "drops", "verdict",
 		{{"PACKETS", "packets", false, true}, {"VERDICT", "verdict"}, {"WHERE", "where"},
 			{"SOURCE", "source"}, {"TARGET", "target"}, {"PROTOCOL", "protocol"},
@@ -140,6 +142,10 @@ static void status_print_lines(json_t *status)
 			json_integer_value(json_object_get(value, "used")),
 			json_integer_value(json_object_get(value, "resting")),
 			json_integer_value(json_object_get(value, "free")));
+	value = json_object_get(status, "routes");
+	printf("routes     %lld ranges of other nodes directly, %lld by VXLAN\n",
+		json_integer_value(json_object_get(value, "direct")),
+		json_integer_value(json_object_get(value, "vxlan")));
 	if (json_integer_value(json_object_get(status, "repaired")))
 		printf("repaired   %lld things that somebody else had changed\n",
 			json_integer_value(json_object_get(status, "repaired")));

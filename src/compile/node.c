@@ -184,26 +184,68 @@ static const struct wire *facts_wire_to(const struct facts *facts, const struct 
 	return NULL;
 }
 
+/* How much of what is for the node's pods of a family goes past the tunnel. */
+struct way {
+	enum path_way way;
+	const struct addr *next; /* NULL: the node is no neighbor */
+	unsigned int ifindex;
+};
+
 /*
- * Fills how packets of `family` reach the node. Directly only over a neighbor of that family:
- * the kernel sends no IPv6 to an IPv4 neighbor, and IPv4 by an IPv6 one (RFC 5549) arrives on a
- * device without an IPv4 address, where any reverse-path filter drops it.
+ * Directly only over a neighbor of that family: the kernel sends no IPv6 to an IPv4 neighbor, and
+ * IPv4 by an IPv6 one (RFC 5549) arrives on a device without an IPv4 address, where any
+ * reverse-path filter drops it.
  */
-static void compile_way(struct compilation *c, const struct node *node, enum family family,
-	struct node_row *row)
+static struct way compile_way(
+	const struct compilation *c, const struct node *node, enum family family)
 {
 	const struct addr *next = node_internal_ip(node, family);
-	const struct wire *wire;
+	const struct wire *wire = next ? facts_wire_to(c->facts, next) : NULL;
+	const struct prefix *range = node_range(node, family);
+	struct way way = {.way = PATH_TUNNEL};
+	const struct path *path = NULL;
+	struct addr router;
 
-	row->route = NODE_ROUTE_TUNNEL;
-	if (c->settings->route != SETTINGS_ROUTE_DIRECT)
-		return;
-	wire = next ? facts_wire_to(c->facts, next) : NULL;
-	if (!wire || !wire->ethernet)
-		return;
-	row->route = NODE_ROUTE_WIRE;
-	row->next = *next;
-	row->ifindex = wire->ifindex;
+	if (c->settings->route == SETTINGS_ROUTE_VXLAN || !wire || !wire->ethernet)
+		return way;
+	way.next = next;
+	way.ifindex = wire->ifindex;
+	if (c->settings->route == SETTINGS_ROUTE_DIRECT) {
+		way.way = PATH_DIRECT;
+	} else if (range && c->facts->paths) {
+		router = pool_node_address(range);
+		path = paths_find(c->facts->paths, &router);
+	}
+	if (path && addr_equal(&path->next, next))
+		way.way = path->way;
+	return way;
+}
+
+static struct node_row way_row(const struct way *way, const struct addr *underlay)
+{
+	struct node_row row = {.underlay = *underlay, .route = NODE_ROUTE_TUNNEL};
+
+	if (way->way >= PATH_CLOSING) {
+		row.flags = NODE_TAKEN;
+		row.next = *way->next;
+		row.ifindex = way->ifindex;
+	}
+	if (way->way == PATH_DIRECT)
+		row.route = NODE_ROUTE_WIRE;
+	return row;
+}
+
+/* Whom to ask by probes, and who may ask. */
+static void compile_router(struct compilation *c, const struct prefix *range, const struct way *way,
+	const struct addr *underlay)
+{
+	struct addr router = pool_node_address(range);
+	struct node_row row = way_row(way, underlay);
+
+	row.flags |= NODE_ROUTER | (way->way >= PATH_OPEN ? NODE_INVITED : 0U);
+	row.next = *way->next;
+	row.ifindex = way->ifindex;
+	compile_node_row(c, &router, &row);
 }
 
 struct addr own_source(const struct node *own, enum family family)
@@ -221,18 +263,15 @@ static void compile_range(struct compilation *c, const struct node *node,
 	const struct prefix *range, const struct addr *underlay)
 {
 	struct range_key key = {.first = range->addr, .length = range->length};
-	struct node_row row = {.underlay = *underlay};
-	struct route_value route = {.kind = ROUTE_KIND_UNICAST};
 	enum family family = prefix_family(range);
+	struct way way = compile_way(c, node, family);
+	struct node_row row = way_row(&way, underlay);
+	struct route_value route = {.kind = ROUTE_KIND_UNICAST,
+		.ifindex = c->facts->tunnel_ifindex,
+		.source = own_source(c->own, family)};
 
-	compile_way(c, node, family, &row);
-	if (row.route == NODE_ROUTE_WIRE) {
-		route.gateway = row.next;
-		route.ifindex = row.ifindex;
-	} else {
-		route.ifindex = c->facts->tunnel_ifindex;
-		route.source = own_source(c->own, family);
-	}
+	if (way.next)
+		compile_router(c, range, &way, underlay);
 	rows_add(c->rows, TABLE_RANGE, &key, &row);
 	compile_route(c, range, &route);
 }
@@ -240,6 +279,7 @@ static void compile_range(struct compilation *c, const struct node *node,
 static void compile_remote(struct compilation *c, const struct node *node)
 {
 	const struct addr *underlay = node_underlay(c->own, node);
+	const struct way through = {.way = PATH_TUNNEL};
 	_free_ char *name = object_title(&node->object);
 
 	if (!underlay) {
@@ -250,12 +290,12 @@ static void compile_remote(struct compilation *c, const struct node *node)
 	}
 	for (size_t i = 0; i < node->addresses.count; i++) {
 		const struct addr *addr = &node->addresses.list[i].addr;
-		struct node_row row = {.underlay = *underlay,
-			.flags = NODE_UNDERLAY | node_ports_flag(c, addr)};
+		struct way way = compile_way(c, node, addr_family(addr));
+		struct node_row row = way_row(way.way == PATH_DIRECT ? &way : &through, underlay);
 
 		if (node->addresses.list[i].type != NODE_ADDRESS_INTERNAL_IP)
 			continue;
-		compile_way(c, node, addr_family(addr), &row);
+		row.flags = NODE_UNDERLAY | node_ports_flag(c, addr);
 		compile_node_row(c, addr, &row);
 	}
 	for (size_t i = 0; i < node->ranges.count; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "compile/path.h"
 #include "compile/rows.h"
 #include "model/settings.h"
 #include "model/node.h"
@@ -31,6 +32,7 @@ struct facts {
 	unsigned int wire_count;
 	uint64_t netns_cookie; /* of the node's network namespace; 0: unknown */
 	struct addrs local; /* on this node's devices, whatever for; owned by who fills them */
+	const struct paths *paths; /* of settings with the route `auto`; NULL: nothing is known */
 };
 
 /* An object that cannot be put into rows, or contradicts another one; only it is left out. */

@@ -79,10 +79,9 @@ static void print_way(struct text *text, const struct node_row *row)
 		[NODE_ROUTE_WIRE] = "wire"};
 
 	text_printf(text, " %s", row->route < ARRAY_SIZE(names) ? names[row->route] : "?");
-	if (row->route == NODE_ROUTE_WIRE) {
-		print_named_addr(text, "via", &row->next);
+	print_named_addr(text, "via", &row->next);
+	if (row->ifindex)
 		text_printf(text, " dev %u", row->ifindex);
-	}
 	print_named_addr(text, "node", &row->underlay);
 	if (row->flags & NODE_OWN)
 		text_append(text, " own");
@@ -92,6 +91,10 @@ static void print_way(struct text *text, const struct node_row *row)
 		text_append(text, " router");
 	if (row->flags & NODE_PORTS)
 		text_append(text, " ports");
+	if (row->flags & NODE_TAKEN)
+		text_append(text, " taken");
+	if (row->flags & NODE_INVITED)
+		text_append(text, " invited");
 }
 
 static void print_node(struct text *text, const void *key, const void *value)

@@ -48,16 +48,16 @@ static int settings_parse(
 		return err_set(err, EINVAL, "--subnets %u: at most %d", o->subnets, LAB_SUBNETS_MAX);
 	if (o->nodes > LAB_NODES_MAX)
 		return err_set(err, EINVAL, "--nodes %u: at most %d", o->nodes, LAB_NODES_MAX);
-	if (o->route && strcmp(o->route, "direct") != 0 && strcmp(o->route, "vxlan") != 0)
-		return err_set(err, EINVAL, "--route \"%s\": use vxlan or direct", o->route);
-	settings->route_direct = o->route && strcmp(o->route, "direct") == 0;
+	settings->route = settings_route_parse(o->route ? o->route : "auto");
+	if (settings->route == SETTINGS_ROUTE_MAX)
+		return err_set(err, EINVAL, "--route \"%s\": use auto, direct or vxlan", o->route);
 	if (o->profile && strcmp(o->profile, "clean") != 0 && strcmp(o->profile, "hostile") != 0)
 		return err_set(err, EINVAL, "--profile \"%s\": use clean or hostile", o->profile);
 	settings->hostile = o->profile && strcmp(o->profile, "hostile") == 0;
-	if (settings->hostile && settings->route_direct)
+	if (settings->hostile && settings->route == SETTINGS_ROUTE_DIRECT)
 		return err_set(err, EINVAL,
 			"--route direct: the switch of a hostile lab drops the addresses of pods; use "
-			"vxlan");
+			"auto or vxlan");
 	settings->plugin = (char *)o->plugin;
 	return 0;
 }

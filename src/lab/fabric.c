@@ -315,7 +315,7 @@ int fabric_routes(const struct lab *lab, struct err *err)
 	json_t *node, *range;
 	size_t i, j;
 
-	if (!lab->settings.route_direct || lab->settings.subnets == 1)
+	if (lab->settings.route != SETTINGS_ROUTE_DIRECT || lab->settings.subnets == 1)
 		return 0;
 	if (namespace_enter(fabric, err) < 0 || netlink_open(&netlink, err) < 0 ||
 		route_dump(netlink, 0, ROUTE_PROTOCOL, route_surplus_delete, &routes, err) < 0)

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define NAME_MAX_LENGTH 40
 #define LOCK_TRY_NS (20 * 1000 * 1000)
 #define LOCK_QUIET_TRIES 25
@@ -185,7 +185,7 @@ static int state_load(struct lab *lab, struct err *err)
 	families_load(json_object_get(settings, "nodeFamilies"), lab->settings.node_families);
 	lab->settings.subnets =
 		(unsigned int)json_integer_value(json_object_get(settings, "subnets"));
-	lab->settings.route_direct = json_is_true(json_object_get(settings, "routeDirect"));
+	lab->settings.route = settings_route_parse(tree_text(settings, "route"));
 	lab->settings.hostile = json_is_true(json_object_get(settings, "hostile"));
 	lab->settings.plugin = mem_string(tree_text(settings, "plugin"));
 	json_decref(state);
@@ -195,12 +195,12 @@ static int state_load(struct lab *lab, struct err *err)
 int lab_save(const struct lab *lab, struct err *err)
 {
 	_free_ char *path = lab_path(lab, "state"), *text = NULL;
-	json_t *state = json_pack("{s:i, s:O, s:O, s:O, s:{s:o, s:o, s:i, s:b, s:b, s:s}}", "version",
+	json_t *state = json_pack("{s:i, s:O, s:O, s:O, s:{s:o, s:o, s:i, s:s, s:b, s:s}}", "version",
 		STATE_VERSION, "objects", lab->objects, "ignored", lab->ignored, "runtime",
 		lab->runtime, "settings", "podFamilies", families_save(lab->settings.pod_families),
 		"nodeFamilies", families_save(lab->settings.node_families), "subnets",
-		(int)lab->settings.subnets, "routeDirect", lab->settings.route_direct, "hostile",
-		lab->settings.hostile, "plugin", lab->settings.plugin);
+		(int)lab->settings.subnets, "route", settings_route_name(lab->settings.route),
+		"hostile", lab->settings.hostile, "plugin", lab->settings.plugin);
 
 	text = json_dumps(state, JSON_COMPACT);
 	json_decref(state);

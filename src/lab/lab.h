@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "lab/tree.h"
+#include "model/settings.h"
 #include "net/addr.h"
 
 #include <sys/types.h>
@@ -32,7 +33,7 @@ struct lab_settings {
 	bool pod_families[FAMILY_MAX];	/* of pods and Services */
 	bool node_families[FAMILY_MAX]; /* of the addresses of nodes */
 	unsigned int subnets;
-	bool route_direct;
+	enum settings_route route;
 	bool hostile; /* nodes and the network between them: see hostile.h */
 	char *plugin; /* path of podwire-cni */
 };

@@ -71,8 +71,7 @@ static int settings_write(const struct lab *lab, const char *node, struct err *e
 
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
 		return err_system(err, errno, "%s", directory);
-	text_printf(&settings, "node: %s\nroute: %s\n", node,
-		lab->settings.route_direct ? "direct" : "vxlan");
+	text_printf(&settings, "node: %s\nroute: %s\n", node, settings_route_name(lab->settings.route));
 	pod_ranges_write(lab, &settings);
 	text_append(&settings, "serviceCIDRs:\n");
 	for (enum family f = FAMILY_IPV4; f < FAMILY_MAX; f++)

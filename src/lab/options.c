@@ -34,7 +34,7 @@ static const struct option_info options[] = {
 		"of the nodes' addresses: ipv4, ipv6 or dual (default: as --family)"},
 	{"subnets", 0, OPTION_NUMBER, LAB_VERB_UP, AT(subnets), "K",
 		"spread the nodes over so many subnets (default 1)"},
-	{"route", 0, OPTION_TEXT, LAB_VERB_UP, AT(route), "R", "vxlan (default) or direct"},
+	{"route", 0, OPTION_TEXT, LAB_VERB_UP, AT(route), "R", "how pods of other nodes are reached: auto (default), direct or vxlan"},
 	{"profile", 0, OPTION_TEXT, LAB_VERB_UP, AT(profile), "P",
 		"of nodes and network: clean (default) or hostile"},
 	{"plugin", 0, OPTION_TEXT, LAB_VERB_UP, AT(plugin), "FILE",

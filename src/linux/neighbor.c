@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "linux/family.h"
 
+#include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -78,4 +79,55 @@ int neighbor_dump(struct netlink *netlink, unsigned int ifindex, neighbor_each e
 		mnl_attr_put_u32(request, NDA_IFINDEX, ifindex);
 	return netlink_request(
 		netlink, request, "reading the neighbors", neighbor_visit, &walk, err);
+}
+
+#define NUD_KNOWN (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+
+static int neighbor_see_state(const struct nlmsghdr *message, void *context)
+{
+	const struct ndmsg *header = mnl_nlmsg_get_payload(message);
+
+	*(unsigned int *)context = header->ndm_state;
+	return 0;
+}
+
+static int neighbor_state(struct netlink *netlink, const struct addr *addr, unsigned int ifindex,
+	unsigned int *ret_state, struct err *err)
+{
+	char buffer[NETLINK_MESSAGE_SIZE];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ndmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+	int r;
+
+	request->nlmsg_type = RTM_GETNEIGH;
+	request->nlmsg_flags = NLM_F_REQUEST;
+	header->ndm_family = family_number(addr);
+	header->ndm_ifindex = (int)ifindex;
+	family_put_addr(request, NDA_DST, addr);
+	r = netlink_request(
+		netlink, request, "reading a neighbor", neighbor_see_state, ret_state, err);
+	return r == -ENOENT ? 0 : r;
+}
+
+int neighbor_resolve(struct netlink *netlink, const struct addr *addr, unsigned int ifindex,
+	bool *ret_known, struct err *err)
+{
+	struct neighbor neighbor = {.addr = *addr, .ifindex = ifindex};
+	_netlink_batch_ struct netlink_batch batch = {0};
+	struct nlmsghdr *message;
+	unsigned int state = NUD_NONE;
+	struct ndmsg *header;
+	int r = neighbor_state(netlink, addr, ifindex, &state, err);
+
+	if (r < 0)
+		return r;
+	*ret_known = state & NUD_KNOWN;
+	if (state & (NUD_KNOWN | NUD_INCOMPLETE))
+		return 0;
+	message = neighbor_begin(&batch, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, 0, &neighbor);
+	header = mnl_nlmsg_get_payload(message);
+	header->ndm_state = NUD_NONE;
+	header->ndm_flags = NTF_USE;
+	netlink_end(&batch, message);
+	return netlink_commit(netlink, &batch, err);
 }

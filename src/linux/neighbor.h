@@ -20,3 +20,10 @@ void neighbor_delete(struct netlink_batch *batch, const struct neighbor *neighbo
 typedef int (*neighbor_each)(const struct neighbor *neighbor, void *context);
 int neighbor_dump(struct netlink *netlink, unsigned int ifindex, neighbor_each each, void *context,
 	struct err *err);
+
+/*
+ * Is the hardware address of any neighbor known? If not, the kernel begins to ask for it, as a node
+ * asks: what it asks for a packet's sake may name that packet's source.
+ */
+int neighbor_resolve(struct netlink *netlink, const struct addr *addr, unsigned int ifindex,
+	bool *ret_known, struct err *err);

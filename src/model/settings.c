@@ -42,8 +42,11 @@ struct setting {
 static const struct setting settings_table[] = {
 	{"node", SETTING_NAME, AT(node), 0, 0, "the host's name", "", false,
 		"name of this node's Node object"},
-	{"route", SETTING_ROUTE, AT(route), 0, 0, "vxlan", "", false,
-		"how pods of other nodes are reached: vxlan, or direct where a node is a neighbor"},
+	{"route", SETTING_ROUTE, AT(route), 0, 0, "auto", "", false,
+		"how pods of other nodes are reached: vxlan; direct where a node is a neighbor; auto: "
+		"direct where a neighbor answers a probe"},
+	{"routeProbeSeconds", SETTING_NUMBER, AT(route_probe_seconds), 1, 86400, "300", "seconds",
+		false, "how often a neighbor is asked whether the direct path still works"},
 	{"podCIDRs", SETTING_RANGES, AT(pod_ranges), 0, 0, "[]", "ranges", false,
 		"pod ranges of the whole cluster: what is inside and of no node is dropped"},
 	{"serviceCIDRs", SETTING_RANGES, AT(service_ranges), 0, 0, "[]", "ranges", false,
@@ -84,7 +87,8 @@ static const struct setting settings_table[] = {
 void settings_defaults(struct settings *settings)
 {
 	*settings = (struct settings){
-		.route = SETTINGS_ROUTE_VXLAN,
+		.route = SETTINGS_ROUTE_AUTO,
+		.route_probe_seconds = 300,
 		.masquerade = true,
 		.node_ports.primary = true,
 		.masquerade_first = 32768,
@@ -125,23 +129,37 @@ static int setting_read_name(const struct json_at *at, char *name, struct err *e
 	return 0;
 }
 
+const char *settings_route_name(enum settings_route route)
+{
+	static const char *const names[] = {[SETTINGS_ROUTE_AUTO] = "auto",
+		[SETTINGS_ROUTE_DIRECT] = "direct", [SETTINGS_ROUTE_VXLAN] = "vxlan"};
+
+	_Static_assert(ARRAY_SIZE(names) == SETTINGS_ROUTE_MAX, "a name for each way");
+	return names[route];
+}
+
+enum settings_route settings_route_parse(const char *text)
+{
+	enum settings_route route = SETTINGS_ROUTE_AUTO;
+
+	while (route < SETTINGS_ROUTE_MAX && strcmp(settings_route_name(route), text) != 0)
+		route++;
+	return route;
+}
+
 static int setting_read_route(
 	const struct json_at *at, enum settings_route *route, struct err *err)
 {
-	static const char *const names[] = {
-		[SETTINGS_ROUTE_VXLAN] = "vxlan", [SETTINGS_ROUTE_DIRECT] = "direct"};
 	const char *text;
 	int r = json_as_string(at, &text, err);
 
-	_Static_assert(ARRAY_SIZE(names) == SETTINGS_ROUTE_MAX, "a name for each way");
 	if (r < 0)
 		return r;
-	for (unsigned int i = 0; i < SETTINGS_ROUTE_MAX; i++)
-		if (strcmp(text, names[i]) == 0) {
-			*route = (enum settings_route)i;
-			return 0;
-		}
-	return json_error(at, err, "\"%s\" is no way to other nodes; use vxlan or direct", text);
+	if (settings_route_parse(text) == SETTINGS_ROUTE_MAX)
+		return json_error(at, err,
+			"\"%s\" is no way to other nodes; use auto, direct or vxlan", text);
+	*route = settings_route_parse(text);
+	return 0;
 }
 
 static int setting_check_array(

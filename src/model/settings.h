@@ -11,7 +11,12 @@
  * its unit, and whether a change is taken up live or needs the agent to start anew.
  */
 
-enum settings_route { SETTINGS_ROUTE_VXLAN, SETTINGS_ROUTE_DIRECT, SETTINGS_ROUTE_MAX };
+enum settings_route {
+	SETTINGS_ROUTE_AUTO,
+	SETTINGS_ROUTE_DIRECT,
+	SETTINGS_ROUTE_VXLAN,
+	SETTINGS_ROUTE_MAX
+};
 
 #define SETTINGS_NAME_SIZE 254
 #define SETTINGS_DEVICES 8
@@ -34,6 +39,7 @@ struct settings_node_ports {
 struct settings {
 	char node[SETTINGS_NAME_SIZE]; /* default: the host's name */
 	enum settings_route route;
+	unsigned int route_probe_seconds; /* from one probe to the next */
 	struct settings_ranges pod_ranges; /* of the whole cluster */
 	struct settings_ranges service_ranges; /* in order: the first one's family is primary */
 	struct settings_ranges no_masquerade;
@@ -54,6 +60,11 @@ struct settings {
 	char cgroup[SETTINGS_PATH_SIZE]; /* whose sockets are translated; empty: all */
 	enum log_level log_level;
 };
+
+/* "auto", "direct", "vxlan" */
+const char *settings_route_name(enum settings_route route);
+/* SETTINGS_ROUTE_MAX where it is none. */
+enum settings_route settings_route_parse(const char *text);
 
 void settings_defaults(struct settings *settings);
 /* Reads YAML or JSON over the defaults. The reason names the key, and what would be right. */

@@ -2,7 +2,8 @@
 /*
  * Manifests in, rows out. Each case is a folder with objects.yaml, settings.yaml and the expected
  * text in rows: what compile makes of them, then what it complains about. The facts of the node
- * are the same in all cases. `golden --update DIR` writes what it got.
+ * are the same in all cases, but for what probes have told: a file `paths` has lines of "ROUTER
+ * NEIGHBOR WAY" (path.h). `golden --update DIR` writes what it got.
  */
 #include "base/mem.h"
 #include "base/text.h"
@@ -33,6 +34,32 @@ static int file_read(const char *path, struct text *text)
 /* Cluster addresses that a DNS cache of the node itself answers at. */
 static struct addr golden_local[2];
 
+/* -1 where the file is there and a line of it makes no sense. */
+static int golden_paths(const char *directory, struct paths *paths)
+{
+	_free_ char *file_path = mem_format("%s/paths", directory);
+	char router[ADDR_TEXT_SIZE], next[ADDR_TEXT_SIZE], name[16];
+	_text_ struct text text = {0};
+	int taken, count;
+
+	if (file_read(file_path, &text) < 0)
+		return 0;
+	for (const char *at = text_string(&text); *at; at += taken) {
+		struct path path = {.way = PATH_TUNNEL};
+
+		count = sscanf(at, "%45s %45s %15s %n", router, next, name, &taken);
+		if (count != 3 || addr_parse(router, &path.router) < 0 ||
+			addr_parse(next, &path.next) < 0)
+			return -1;
+		while (path.way < PATH_WAY_MAX && strcmp(path_way_name(path.way), name) != 0)
+			path.way++;
+		if (path.way == PATH_WAY_MAX)
+			return -1;
+		paths_add(paths, &path);
+	}
+	return 0;
+}
+
 static struct facts golden_facts(void)
 {
 	struct facts facts = {.tunnel_ifindex = 9, .pod_mtu = 1450, .wire_count = 1, .netns_cookie = 4711};
@@ -56,7 +83,8 @@ static void golden_print_refusals(const struct load_result *result, struct text 
 	}
 }
 
-static void golden_compile(struct store *store, const struct settings *settings, struct text *out)
+static void golden_compile(struct store *store, const struct settings *settings,
+	const struct paths *paths, struct text *out)
 {
 	struct facts facts = golden_facts();
 	struct problems problems = {0};
@@ -64,6 +92,7 @@ static void golden_compile(struct store *store, const struct settings *settings,
 	struct services_input input = {.store = store, .settings = settings, .facts = &facts};
 	struct rows rows = {0};
 
+	facts.paths = paths;
 	compile_nodes(store, settings, &facts, &rows, &problems);
 	services_compile(&services, &input, &rows);
 	services_problems(&services, &problems);
@@ -83,12 +112,17 @@ static int golden_run(const char *directory, struct text *out)
 	_free_ char *settings_path = mem_format("%s/settings.yaml", directory);
 	_text_ struct text objects = {0}, settings_text = {0};
 	struct load_result result = {0};
+	_cleanup_(paths_clear) struct paths paths = {0};
 	struct settings settings;
 	struct store store = {0};
 	struct err err;
 
 	if (file_read(objects_path, &objects) < 0 || file_read(settings_path, &settings_text) < 0) {
 		fprintf(stderr, "%s: needs objects.yaml and settings.yaml\n", directory);
+		return -1;
+	}
+	if (golden_paths(directory, &paths) < 0) {
+		fprintf(stderr, "%s/paths: use lines of \"ROUTER NEIGHBOR WAY\"\n", directory);
 		return -1;
 	}
 	if (settings_read(text_string(&settings_text), settings_text.length, &settings, &err) < 0) {
@@ -99,7 +133,7 @@ static int golden_run(const char *directory, struct text *out)
 	golden_print_refusals(&result, out);
 	for (size_t i = 0; i < result.objects.count; i++)
 		store_put(&store, &result.objects.list[i].object, NULL);
-	golden_compile(&store, &settings, out);
+	golden_compile(&store, &settings, &paths, out);
 	store_clear(&store);
 	load_result_clear(&result);
 	return 0;

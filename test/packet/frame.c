@@ -57,6 +57,7 @@ static uint8_t protocol_of(const struct frame_spec *spec, int family)
 	case FRAME_UDP:
 	case FRAME_DHCP_REQUEST:
 	case FRAME_DHCP_OFFER:
+	case FRAME_PROBE:
 		return IPPROTO_UDP;
 	case FRAME_SCTP:
 		return IPPROTO_SCTP;
@@ -103,6 +104,24 @@ static size_t write_dhcp(const struct frame_spec *spec, const struct frame_ends 
 	if (spec->kind == FRAME_DHCP_OFFER)
 		return write_udp(ends, server, client, DHCP_PAYLOAD, at);
 	return write_udp(ends, client, server, DHCP_PAYLOAD, at);
+}
+
+static size_t write_probe(const struct frame_spec *spec, const struct frame_ends *ends, uint8_t *at)
+{
+	struct probe probe = spec->probe;
+
+	probe.magic += htonl(PROBE_MAGIC);
+	probe.version = (uint8_t)(probe.version + PROBE_VERSION);
+	memcpy(at + sizeof(struct udphdr), &probe, sizeof(probe));
+	return write_udp(ends, spec->source_port, spec->target_port,
+		sizeof(probe) + spec->payload, at);
+}
+
+static uint8_t ttl_of(const struct frame_spec *spec)
+{
+	if (spec->dead)
+		return 0;
+	return (uint8_t)((spec->kind == FRAME_PROBE ? PROBE_TTL : 64) + spec->ttl);
 }
 
 /* RFC 9260 appendix A, bit by bit; the field itself counts as zero. */
@@ -186,6 +205,8 @@ static size_t write_transport(
 		return write_icmp(ends, spec->icmp_type, 0, spec->payload + 8U, at);
 	case FRAME_IPIP:
 		return write_ip(&inner, ends, at);
+	case FRAME_PROBE:
+		return write_probe(spec, ends, at);
 	default:
 		return write_dhcp(spec, ends, at);
 	}
@@ -222,7 +243,7 @@ static size_t write_ipv4(const struct frame_spec *spec, const struct frame_ends 
 		ip->frag_off = htons(IP_MF);
 	else if (spec->fragment == FRAME_LATER)
 		ip->frag_off = htons(later_offset(spec) / 8);
-	ip->ttl = spec->dead ? 0 : 64;
+	ip->ttl = ttl_of(spec);
 	ip->protocol = protocol_of(spec, 4);
 	ip->saddr = ends->source.words[3];
 	ip->daddr = ends->target.words[3];
@@ -309,7 +330,7 @@ static size_t write_ipv6(const struct frame_spec *spec, const struct frame_ends 
 	ip->ip6_flow = htonl((uint32_t)((6 + spec->version) & 0xf) << 28);
 	ip->ip6_plen = htons((uint16_t)((int)length + spec->claim));
 	ip->ip6_nxt = first;
-	ip->ip6_hlim = spec->dead ? 0 : 64;
+	ip->ip6_hlim = ttl_of(spec);
 	memcpy(&ip->ip6_src, &ends->source, sizeof(ip->ip6_src));
 	memcpy(&ip->ip6_dst, &ends->target, sizeof(ip->ip6_dst));
 	return sizeof(*ip) + length;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "abi/addr.h"
+#include "abi/probe.h"
 
 /*
  * Frames for the packet tests. A row of a test table says who sends what to whom, without a
@@ -29,6 +30,7 @@ enum frame_kind {
 	FRAME_ARP, /* IPv4 only */
 	FRAME_ETHERTYPE, /* of the type in .ethertype, with zeroes behind */
 	FRAME_IPIP, /* IP in IP of the same family */
+	FRAME_PROBE, /* by UDP, with the highest TTL */
 };
 
 enum frame_fragment { FRAME_WHOLE, FRAME_FIRST, FRAME_LATER };
@@ -64,6 +66,8 @@ struct frame_spec {
 	int version; /* added to the version field */
 	bool bad_header_length; /* IPv4: IHL 4 */
 	uint32_t sequence, acknowledged;
+	struct probe probe; /* its magic number and version are added to what is right */
+	int ttl; /* added to the right TTL */
 };
 
 /* The addresses and MACs of one frame; the scene fills them from the row's hosts. */

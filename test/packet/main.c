@@ -33,6 +33,7 @@ static const struct {
 	{"wire", &rows_wire},
 	{"tunnel", &rows_tunnel},
 	{"service", &rows_service},
+	{"probe", &rows_probe},
 };
 
 static unsigned int reached[VERDICT_MAX];
@@ -121,7 +122,8 @@ static void step_run(const struct step *step, struct trial *trial)
 
 static uint32_t action_of(const struct trial *trial)
 {
-	if (verdicts[trial->row->verdict].kind == VERDICT_KIND_DROP)
+	if (verdicts[trial->row->verdict].kind == VERDICT_KIND_DROP ||
+		trial->row->verdict == VERDICT_TAKE_PROBE) /* it ends here */
 		return ACTION_DROP;
 	return trial->row->redirect ? ACTION_REDIRECT : ACTION_NEXT;
 }
@@ -226,11 +228,55 @@ static void check_translated(struct trial *trial)
 			is_error ? read.quoted_source_port : read.target_port);
 }
 
+/* The question turned round. */
+static void check_probe_answer(struct trial *trial)
+{
+	const struct frame_spec *in = &trial->row->step.in;
+	size_t head = trial->length - sizeof(struct probe);
+	struct frame_read read;
+	struct probe probe;
+
+	if (trial->result.length != trial->length ||
+		!frame_parse(trial->result.frame, trial->result.length, &read)) {
+		complain(trial, "answer", "no whole packet, or longer than the question");
+		return;
+	}
+	memcpy(&probe, trial->result.frame + head, sizeof(probe));
+	if (!read.checksums_right)
+		complain(trial, "answer", "a checksum is wrong");
+	if (!addr_equal(&read.ends.source, &trial->ends.target) ||
+		!addr_equal(&read.ends.target, &trial->ends.source))
+		complain(trial, "answer", "its addresses are not the packet's, turned round");
+	if (memcmp(read.ends.source_mac, trial->ends.target_mac, FRAME_MAC_SIZE) != 0 ||
+		memcmp(read.ends.target_mac, trial->ends.source_mac, FRAME_MAC_SIZE) != 0)
+		complain(trial, "answer", "its MACs are not the frame's, turned round");
+	complain_number(trial, "source port", in->target_port, read.source_port);
+	complain_number(trial, "target port", in->source_port, read.target_port);
+	complain_number(trial, "kind", PROBE_ANSWER, probe.kind);
+	complain_number(trial, "flags", trial->row->out.probe_flags, probe.flags);
+	complain_number(trial, "nonce", in->probe.nonce, probe.nonce);
+}
+
+static void check_probe_taken(struct trial *trial)
+{
+	uint32_t flags;
+
+	if (!scene_is_answered(trial->family, &flags))
+		complain(trial, "question", "not answered");
+	complain_number(trial, "flags", trial->row->out.probe_flags, flags);
+}
+
 static void check_out(struct trial *trial)
 {
 	const struct run_result *result = &trial->result;
 	uint32_t mark = trial->row->step.mark;
 
+	if (trial->row->verdict == VERDICT_TAKE_PROBE)
+		check_probe_taken(trial);
+	if (trial->row->verdict == VERDICT_ANSWER_PROBE) {
+		check_probe_answer(trial);
+		return;
+	}
 	if (verdicts[trial->row->verdict].kind == VERDICT_KIND_ANSWER) {
 		check_answer(trial);
 		return;

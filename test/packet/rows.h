@@ -26,6 +26,7 @@ struct out {
 	enum role source, target;
 	bool other_port; /* the client's port is replaced */
 	uint16_t source_port, target_port; /* 0: any; of an ICMP error those that are quoted, turned */
+	uint8_t probe_flags; /* of an answer to a probe, given or taken */
 };
 
 /* A row runs in both families and over both underlays. */
@@ -45,4 +46,4 @@ struct row_table {
 	size_t count;
 };
 
-extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel, rows_service;
+extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel, rows_service, rows_probe;

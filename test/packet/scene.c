@@ -3,6 +3,7 @@
 
 #include "abi/attachment.h"
 #include "abi/flow.h"
+#include "abi/probe.h"
 #include "abi/verdict.h"
 #include "base/mem.h"
 #include "compile/node.h"
@@ -42,6 +43,7 @@ static const struct {
 	[REMOTE_POD] = {"10.244.1.5", "fd00:10:244:1::5"},
 	[REMOTE_ROUTER] = {"10.244.1.1", "fd00:10:244:1::1"},
 	[REMOTE_NODE] = {"172.30.0.2", "fd00:30::2"},
+	[THIRD_ROUTER] = {"10.244.2.1", "fd00:10:244:2::1"},
 	[THIRD_POD] = {"10.244.2.5", "fd00:10:244:2::5"},
 	[THIRD_NODE] = {"172.30.0.3", "fd00:30::3"},
 	[UNKNOWN_POD] = {"10.244.9.5", "fd00:10:244:9::5"},
@@ -95,8 +97,23 @@ static struct {
 	struct tunnel_body_bpf *body;
 	struct tables tables;
 	struct settings settings;
-	int fragment, session, hint;
+	int fragment, session, hint, probe;
 } scene;
+
+/* What is not given is as in the first one. */
+static const struct {
+	const char *route;
+	bool no_masquerade;
+	enum path_way way; /* of REMOTE_NODE */
+} scene_settings[SETTING_MAX] = {
+	[SETTING_VXLAN] = {.route = "vxlan"},
+	[SETTING_DIRECT] = {.route = "direct"},
+	[SETTING_NO_MASQUERADE] = {.route = "vxlan", .no_masquerade = true},
+	[SETTING_LIMIT] = {.route = "vxlan"},
+	[SETTING_AUTO] = {.route = "auto"},
+	[SETTING_TAKEN] = {.route = "auto", .way = PATH_CLOSING},
+	[SETTING_INVITED] = {.route = "auto", .way = PATH_OPEN},
+};
 
 static _Noreturn void give_up(const char *what, const struct err *err)
 {
@@ -188,9 +205,21 @@ static void facts_make(struct facts *facts)
 	wire->subnet[1] = (struct prefix){.addr = addr_masked(&ipv6, 64), .length = 64};
 }
 
+static void paths_make(enum path_way way, struct paths *paths)
+{
+	for (int family = 4; family <= 6; family += 2) {
+		struct addr router = role_addr(REMOTE_ROUTER, family);
+		struct addr next = role_addr(REMOTE_NODE, family);
+		struct path path = path_begin(&router, &next, way, 0);
+
+		paths_add(paths, &path);
+	}
+}
+
 static void rows_make(enum setting setting, int underlay, struct rows *rows)
 {
 	_cleanup_(store_clear) struct store store = {0};
+	_cleanup_(paths_clear) struct paths paths = {0};
 	struct problems problems = {0};
 	struct services services = {0};
 	struct attachment a, b;
@@ -198,8 +227,10 @@ static void rows_make(enum setting setting, int underlay, struct rows *rows)
 
 	objects_read(underlay, &store);
 	facts_make(&facts);
-	settings_make(underlay, setting == SETTING_DIRECT, setting != SETTING_NO_MASQUERADE,
-		&scene.settings);
+	paths_make(scene_settings[setting].way, &paths);
+	facts.paths = &paths;
+	settings_make(underlay, scene_settings[setting].route,
+		!scene_settings[setting].no_masquerade, &scene.settings);
 	compile_nodes(&store, &scene.settings, &facts, rows, &problems);
 	services_compile(&services,
 		&(struct services_input){
@@ -266,6 +297,7 @@ void scene_load(enum setting setting, int underlay)
 	_free_ char *fragment = mem_format("%s/pw_fragment", directory);
 	_free_ char *session = mem_format("%s/pw_session", directory);
 	_free_ char *hint = mem_format("%s/pw_hint", directory);
+	_free_ char *probe = mem_format("%s/pw_probe", directory);
 	struct rows rows = {0};
 	struct err err = {0};
 
@@ -277,6 +309,7 @@ void scene_load(enum setting setting, int underlay)
 	scene.fragment = bpf_obj_get(fragment);
 	scene.session = bpf_obj_get(session);
 	scene.hint = bpf_obj_get(hint);
+	scene.probe = bpf_obj_get(probe);
 	body_load(directory);
 	if (setting == SETTING_NOTHING)
 		return;
@@ -291,6 +324,7 @@ void scene_unload(void)
 	close(scene.fragment);
 	close(scene.session);
 	close(scene.hint);
+	close(scene.probe);
 	tables_close(&scene.tables);
 	programs_free(&scene.programs);
 	if (umount(BPF_DIRECTORY) < 0)
@@ -400,7 +434,25 @@ void scene_forget(void)
 	forget_keys(scene.fragment, sizeof(struct fragment_key));
 	forget_keys(scene.session, sizeof(struct session_key));
 	forget_hints();
+	for (int family = 4; family <= 6; family += 2) {
+		struct addr router = role_addr(REMOTE_ROUTER, family);
+		struct probe_row row = {.nonce = SCENE_NONCE};
+
+		if (bpf_map_update_elem(scene.probe, &router, &row, BPF_ANY) < 0)
+			give_up("asking", NULL);
+	}
 	scene_forget_counts();
+}
+
+bool scene_is_answered(int family, uint32_t *ret_flags)
+{
+	struct addr router = role_addr(REMOTE_ROUTER, family);
+	struct probe_row row;
+
+	if (bpf_map_lookup_elem(scene.probe, &router, &row) < 0)
+		give_up("looking for an answer", NULL);
+	*ret_flags = row.flags;
+	return row.answered && !row.nonce;
 }
 
 struct count_question {

@@ -23,6 +23,7 @@ enum role {
 	REMOTE_POD,
 	REMOTE_ROUTER,
 	REMOTE_NODE,
+	THIRD_ROUTER,
 	THIRD_POD, /* of the third node */
 	THIRD_NODE,
 	UNKNOWN_POD, /* of the cluster's range, but of no node */
@@ -60,6 +61,9 @@ enum setting {
 	SETTING_NO_MASQUERADE,
 	SETTING_LIMIT, /* what enters POD_B is limited */
 	SETTING_NOTHING, /* programs are there, rows not yet */
+	SETTING_AUTO, /* by probes, which have told nothing yet */
+	SETTING_TAKEN, /* what comes directly from REMOTE_NODE's pods is taken, nothing is sent so */
+	SETTING_INVITED, /* and REMOTE_NODE is told so */
 	SETTING_MAX
 };
 
@@ -109,5 +113,11 @@ void scene_forget_counts(void);
 void scene_counts(enum entry entry, uint32_t verdict, uint64_t *ret_here, uint64_t *ret_all);
 /* Whether the table of drops has a row of this verdict, source and target. */
 bool scene_has_drop(uint32_t verdict, const struct addr *source, const struct addr *target);
+/*
+ * Forgetting asks REMOTE_ROUTER a question with SCENE_NONCE, and nobody else. Has it been answered,
+ * and what do the flags of the answer say?
+ */
+#define SCENE_NONCE 0x1122334455667788ULL
+bool scene_is_answered(int family, uint32_t *ret_flags);
 /* The mark that says "masquerade", in its mask. */
 uint32_t scene_masquerade(uint32_t mark);

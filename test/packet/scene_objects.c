@@ -131,10 +131,11 @@ void objects_read(int underlay, struct store *store)
 	load_result_clear(&result);
 }
 
-void settings_make(int underlay, bool direct, bool masquerade, struct settings *settings)
+void settings_make(
+	int underlay, const char *route, bool masquerade, struct settings *settings)
 {
 	const char *service4 = "10.96.0.0/16", *service6 = "fd00:10:96::/112";
-	_free_ char *text = mem_format(settings_file, direct ? "direct" : "vxlan",
+	_free_ char *text = mem_format(settings_file, route,
 		underlay == 4 ? service4 : service6, underlay == 4 ? service6 : service4,
 		masquerade ? "true" : "false");
 	struct err err = {0};

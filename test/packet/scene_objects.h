@@ -8,4 +8,5 @@
 
 /* Three nodes; all that is of the `underlay` family comes first. */
 void objects_read(int underlay, struct store *store);
-void settings_make(int underlay, bool direct, bool masquerade, struct settings *settings);
+void settings_make(
+	int underlay, const char *route, bool masquerade, struct settings *settings);

@@ -18,6 +18,7 @@ PYTHON = "/usr/bin/python3"
 LABS = "/run/podwire/lab"
 REPAIR_SECONDS = 3
 NO_DIRECT = "the switch of a hostile lab drops pods' addresses, and direct routes need them there"
+UNSETTLED = ("probing", "the neighbor is not found yet", "the other node does not take it yet")
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 
 
@@ -156,6 +157,17 @@ class Lab:
     def comparisons(self):
         """How often each node has compared all that is with what should be."""
         return [self.query(node, "status")["reconciled"] for node in self.nodes()]
+
+    def routes(self, node):
+        """How the ranges of other nodes are reached from this one: {range: (route, why)}."""
+        return {route["range"]: (route["route"], route["why"])
+                for other in self.query(node, "nodes")["nodes"] for route in other["routes"]}
+
+    def settle(self):
+        """Wait until probes have told all that they can tell. Before, routes and tables change."""
+        wait_for(lambda: not any(why in UNSETTLED for node in self.nodes()
+                                 for _, why in self.routes(node).values()),
+                 "every neighbor has been probed")
 
     def drops(self, node):
         """How many packets each verdict has dropped on this node."""

@@ -21,6 +21,7 @@ CAP_NET_ADMIN, CAP_BPF = 12, 39
 def lab(make_lab):
     lab = make_lab("-n", "2")
     lab.expected = [r"another agent", r"lock"]
+    lab.settle()
     return lab
 
 

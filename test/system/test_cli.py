@@ -14,7 +14,7 @@ LAB_VERBS = ["up", "apply", "delete", "get", "exec", "matrix", "check", "down"]
 
 @pytest.fixture(scope="module")
 def lab(make_lab):
-    return make_lab("-n", "2", "--family", "dual")
+    return make_lab("-n", "2", "--family", "dual", "--route", "vxlan")
 
 
 def test_help():

@@ -253,7 +253,7 @@ Campaign = collections.namedtuple("Campaign", "scene cases sent seen heard drops
 
 @pytest.fixture(scope="module")
 def scene(make_lab):
-    return Scene(make_lab("-n", "2"))
+    return Scene(make_lab("-n", "2", "--route", "vxlan"))
 
 
 @pytest.fixture(scope="module")

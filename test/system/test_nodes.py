@@ -10,7 +10,7 @@ from test_agent import check_traffic, traffic
 NODE = "apiVersion: v1\nkind: Node\nmetadata: {name: %s}\n"
 
 
-@pytest.fixture(scope="module", params=["vxlan", "direct"])
+@pytest.fixture(scope="module", params=["vxlan", "direct", "auto"])
 def lab(request, profile, make_lab):
     if profile == "hostile" and request.param == "direct":
         pytest.skip(labs.NO_DIRECT)

@@ -18,6 +18,7 @@ SECONDS = 10  # within which everything is repaired
 def lab(make_lab):
     lab = make_lab("-n", "2", "--family", "dual")
     lab.victim = lab.nodes()[0]
+    lab.settle()
     return lab
 
 

@@ -318,6 +318,37 @@ static void test_neighbors(void **state)
 	}
 }
 
+/* What nobody has asked for is asked for; what somebody has made permanent stays so. */
+static void test_resolve(void **state)
+{
+	static const char *const texts[] = {"10.1.0.77", "fd00:1::77"};
+	struct netlink_batch batch = {0};
+	struct err err = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct neighbor neighbor = {
+			.addr = addr_of(texts[i]), .ifindex = near, .mac = {2, 0, 0, 0, 0, 9}};
+		struct neighbor_seen seen = {.neighbor = neighbor};
+		bool known = true;
+
+		for (unsigned int again = 0; again < 2; again++) {
+			assert_return_code(
+				neighbor_resolve(netlink, &neighbor.addr, near, &known, &err), 0);
+			assert_false(known);
+		}
+		neighbor_replace(&batch, &neighbor);
+		commit(&batch);
+		assert_return_code(
+			neighbor_resolve(netlink, &neighbor.addr, near, &known, &err), 0);
+		assert_true(known);
+		assert_return_code(neighbor_dump(netlink, near, see_neighbor, &seen, &err), 0);
+		assert_int_equal(seen.count, 1);
+		neighbor_delete(&batch, &neighbor);
+		commit(&batch);
+		assert_true(neighbor_resolve(netlink, &neighbor.addr, 9999, &known, &err) < 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -326,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_refusal_is_explained),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_neighbors),
+		cmocka_unit_test(test_resolve),
 	};
 	int r = root_enter_namespaces();
 

@@ -71,7 +71,7 @@ static void test_what_is_refused(void **state)
 		{"- a", "key: value"},
 		{"nodes: a", "nodes: is no setting"},
 		{"node: Not_A_Name", "node: \"Not_A_Name\""},
-		{"route: fast", "use vxlan or direct"},
+		{"route: fast", "use auto, direct or vxlan"},
 		{"podCIDRs: 10.0.0.0/8", "podCIDRs"},
 		{"podCIDRs: [10.0.0.0/33]", "podCIDRs[0]: \"10.0.0.0/33\""},
 		{"podCIDRs: [10.0.0.0]", "podCIDRs[0]"},
