@@ -26,6 +26,9 @@ spec: {ports: [%s], type: %s}
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, namespace: t}\nspec: {containers: []}\n"
 
 
+pytestmark = pytest.mark.one_profile("what is read and refused asks no firewall")
+
+
 @pytest.fixture(scope="module")
 def lab(make_lab):
     return make_lab("-n", "1")
