@@ -9,7 +9,7 @@ import signal
 import pytest
 from cni import Runtime, inside, namespace
 from labs import PODWIRE, end, is_ipv6, run, wait_for
-from test_agent import agent_arguments, check_traffic, serves, snapshot, start_agent, traffic
+from test_agent import agent_arguments, backlog_drops, check_traffic, serves, snapshot, start_agent, traffic
 
 pytestmark = pytest.mark.one_profile("its variants name theirs")
 
@@ -121,8 +121,10 @@ def served_traffic(lab, target, sources, results):
             for where, addresses in sources for address in addresses}
         for client in clients.values():
             stack.callback(client.kill)
+        before = backlog_drops()
         yield
-        results.update({address: end(client) for address, client in clients.items()})
+        results.update({address: {**end(client), "backlog_drops": backlog_drops() - before}
+                        for address, client in clients.items()})
 
 
 def check_openings(results):
