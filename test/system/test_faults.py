@@ -302,7 +302,7 @@ def test_agent_killed(runtime, netns, other, trace, verb):
     """At each system call of its work for one request."""
     arguments = agent_arguments(runtime.lab, runtime.node)
     calls = calls_of_agent(runtime, trace, verb, netns)
-    for call in calls if ALL else calls[::15]:
+    for call in calls if ALL else calls[::25]:
         stdin = prepare(runtime, verb, netns)
         with traced_agent(runtime, strace(trace, "signal=KILL", call)):
             check_answer(runtime.plugin(verb, "c1", netns, stdin=stdin), call)
@@ -341,7 +341,7 @@ def test_start_refused(runtime, netns, other, trace):
         start_under(runtime, (STRACE, "-f", "-qqq", "-o", trace, *command))
         calls = calls_of(trace, loaded=False)
         assert ("bpf", 99) in calls
-        for number, call in enumerate(calls if ALL else calls[::90]):
+        for number, call in enumerate(calls if ALL else calls[::150]):
             start_under(runtime, (*strace(trace, f"error={ERRORS[number % 7]}", call), *command))
             assert was_injected(trace), call
             assert os.path.exists(f"{runtime.lab.run_directory(runtime.node)}/attachments/c1:eth0")

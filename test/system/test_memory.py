@@ -14,7 +14,7 @@ from labs import HERE, PODWIRE, have, run, wait_for
 from test_agent import agent_arguments, serves, stopped
 from test_faults import ALL, PLAIN, answers, check_answer, check_clean, on_node, settle
 
-OF_START, OF_REQUEST = (1, 1) if ALL else (101, 7)  # every so manyth allocation
+OF_START, OF_REQUEST = (1, 1) if ALL else (199, 13)  # every so manyth allocation
 
 pytestmark = [pytest.mark.skipif(not have("gcc"), reason="./run build installs gcc"),
               pytest.mark.one_profile("what it kills is started again, on whatever node")]
