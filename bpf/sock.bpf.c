@@ -25,6 +25,7 @@ struct sock_call {
 	struct addr addr; /* of the frontend; afterwards of the backend */
 	__be16 port;
 	__u8 protocol;
+	bool sends; /* a datagram; else it connects */
 };
 
 static __always_inline bool sock_is_loopback(const struct addr *addr)
@@ -35,13 +36,15 @@ static __always_inline bool sock_is_loopback(const struct addr *addr)
 }
 
 /*
- * A port that the Service does not have. By UDP it may be a client's all the same: a pod that is its
- * own backend sees the Service's address there, and answers it. So a pod is refused by its packet.
+ * A port that the Service does not have. Of UDP it may be meant all the same: resolvers connect to
+ * any port, to see which source an address would have (RFC 6724); and a pod that is its own backend
+ * answers a client's port at the Service's address. So pods are refused by their packets.
  */
 static __always_inline const struct service_row *sock_service_without_port(
 	const struct sock_call *call)
 {
-	if (call->protocol != IPPROTO_TCP && !(call->netns->flags & NETNS_HOST))
+	if (call->protocol != IPPROTO_TCP &&
+		!(call->sends && call->netns->flags & NETNS_HOST))
 		return NULL;
 	return service_at(&call->addr, 0, 0, SERVICE_VIRTUAL);
 }
@@ -227,7 +230,7 @@ int connect6(struct bpf_sock_addr *context)
 SEC("cgroup/sendmsg4")
 int sendmsg4(struct bpf_sock_addr *context)
 {
-	struct sock_call call = {};
+	struct sock_call call = {.sends = true};
 
 	sock_read4(context, &call.addr);
 	return sock_end(sock_decide(&call, context));
@@ -236,7 +239,7 @@ int sendmsg4(struct bpf_sock_addr *context)
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *context)
 {
-	struct sock_call call = {};
+	struct sock_call call = {.sends = true};
 
 	sock_read6(context, &call.addr);
 	return sock_end(sock_decide(&call, context));

@@ -13,8 +13,8 @@ Calls are a list of {"to": [address, port]} with
   "first": [address, port]: the same socket is connected there before, and disconnected;
   "times": N: as often, with a socket of its own each.
 An answer: {"error": NAME} or {"pod", "client": what the responder says; "peer": what getpeername
-says; "real": what the kernel knows, none for datagrams}. NAME is "ECONNREFUSED" where the call itself
-fails, "ECONNREFUSED later" where an answer has come to it.
+says; "real": what the kernel knows; of datagrams "own": the source that it chose}. NAME is
+"ECONNREFUSED" where the call itself fails, "ECONNREFUSED later" where an answer has come to it.
 """
 import errno
 import ipaddress
@@ -104,9 +104,13 @@ def ask(sock, call):
         sock.settimeout(SECONDS)
     else:
         connect(sock, to)
-    peer = sock.getpeername()
-    answer = {"peer": [plain(peer[0]), peer[1]]}
-    if kind != "udp":
+    answer = {}
+    if to[1]:  # else the kernel says ENOTCONN, although it is
+        peer = sock.getpeername()
+        answer["peer"] = [plain(peer[0]), peer[1]]
+    if kind == "udp":
+        answer["own"] = plain(sock.getsockname()[0])
+    else:
         answer["real"] = real_peer(sock)
         answer.update(converse(sock, b"" if kind == "fastopen" else REQUEST))
     return answer

@@ -132,9 +132,8 @@ def test_refused_in_the_call(lab, where, family):
                (("tcp", 80), ("udp", 53), ("sendto", 53), ("tcp", 81))]
     refused += [("tcp", web, 81), ("tcp", web, 53)]
     # A port of UDP that no Service has may be a client's, where a pod is its own endpoint.
-    datagrams = [("udp", nobody, 80), ("sendto", nobody, 80), ("udp", web, 81), ("sendto", web, 81)]
     if not where.startswith("client"):
-        refused += datagrams
+        refused += [("sendto", nobody, 80), ("sendto", web, 81)]
     answers = calls(lab, where, *({"kind": kind, "to": [address, port]}
                                   for kind, address, port in refused))
     assert dict(zip(refused, answers)) == {key: REFUSED for key in refused}
@@ -143,6 +142,16 @@ def test_refused_in_the_call(lab, where, family):
                  {"kind": "sendto", "to": [web, 53]})
     assert all("error" not in answer for answer in good), good
     assert good[1]["peer"] == [web, 53]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("where", CLIENTS)
+def test_question_for_a_source(lab, where, family):
+    """Resolvers connect a UDP socket, to any port, and look at its own address: so they learn which
+    addresses of a name can be reached, and from where. The ports are glibc's, Go's and musl's."""
+    address, own = service(lab, "web", family), own_address(lab, where, family)
+    answers = calls(lab, where, *({"kind": "udp", "to": [address, port]} for port in (0, 9, 65535)))
+    assert [answer.get("own") for answer in answers] == [own] * 3, answers
 
 
 def test_refused_mapped(lab):
