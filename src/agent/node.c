@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define NODE_ANCHOR_PEER "pw-anchor-end"
+#define NODE_IPVS_LINK "kube-ipvs0" /* kube-proxy's */
 #define NODE_MTU_MIN 1280 /* of IPv6 */
 
 /* --- facts: which devices carry node traffic --- */
@@ -25,6 +26,7 @@ struct search {
 	const struct node *own;
 	struct facts *facts;
 	size_t local_capacity;
+	unsigned int ipvs_ifindex; /* 0: there is none */
 };
 
 static struct wire *facts_wire(struct facts *facts, unsigned int ifindex)
@@ -94,11 +96,18 @@ static int search_subnet(const struct address *address, void *context)
 	return 0;
 }
 
+/*
+ * What somebody has put on a device of the node. Each pod's link has an address of its own accord,
+ * and kube-proxy in its IPVS mode leaves every cluster address on a device: neither is meant.
+ */
 static int search_local(const struct address *address, void *context)
 {
 	struct search *search = context;
 	struct addrs *local = &search->facts->local;
 
+	if (addr_is_link_local(&address->addr) || addr_is_loopback(&address->addr) ||
+		(search->ipvs_ifindex && address->ifindex == search->ipvs_ifindex))
+		return 0;
 	local->list = mem_grow(
 		local->list, &search->local_capacity, local->count + 1, sizeof(*local->list));
 	local->list[local->count++] = address->addr;
@@ -153,6 +162,7 @@ int node_find_facts(struct agent *agent, const struct node *own, struct err *err
 		.netns_cookie = netlink_netns_cookie(agent->netlink)};
 	struct search search = {.agent = agent, .own = own, .facts = &facts};
 	int r = search_named(&search, err);
+	struct link_info ipvs;
 
 	if (r == 0 && !agent->settings.device_count)
 		r = address_dump(agent->netlink, 0, search_by_address, &search, err);
@@ -161,6 +171,8 @@ int node_find_facts(struct agent *agent, const struct node *own, struct err *err
 			&search, err);
 	if (r == 0)
 		r = address_dump(agent->netlink, 0, search_subnet, &search, err);
+	if (r == 0 && link_find(agent->netlink, NODE_IPVS_LINK, &ipvs, NULL) == 0)
+		search.ipvs_ifindex = ipvs.ifindex;
 	if (r == 0)
 		r = address_dump(agent->netlink, 0, search_local, &search, err);
 	if (r < 0) {

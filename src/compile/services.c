@@ -319,6 +319,20 @@ static void services_mark_all(struct services *services, struct store *store)
 			owner_mark(services, (uint32_t)i);
 }
 
+/* The same in any order. */
+static uint64_t addresses_digest(const struct addrs *addrs)
+{
+	struct digest digest;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < addrs->count; i++) {
+		digest_start(&digest, 0, 1);
+		digest_add(&digest, &addrs->list[i], sizeof(addrs->list[i]));
+		sum += digest_end(&digest);
+	}
+	return sum;
+}
+
 /* What of this node decides about every Service. */
 static uint64_t view_digest(const struct service_view *view)
 {
@@ -332,9 +346,7 @@ static uint64_t view_digest(const struct service_view *view)
 		if (addr)
 			digest_add(&digest, addr, sizeof(*addr));
 	}
-	for (size_t i = 0; i < view->facts->local.count; i++)
-		digest_add(&digest, &view->facts->local.list[i], sizeof(struct addr));
-	return digest_end(&digest);
+	return digest_end(&digest) + addresses_digest(&view->facts->local);
 }
 
 static void services_mark_names(struct services *services)

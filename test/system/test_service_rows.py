@@ -134,6 +134,25 @@ def test_nothing_is_captured(lab):
              "the refusals are gone with it")
 
 
+def test_address_on_the_node(lab):
+    """A cluster address that somebody puts on the node is left to him; one that kube-proxy's IPVS
+    mode has left behind is not."""
+    node = lab.nodes()[0]
+    address = service(lab, "web")["spec"]["clusterIPs"][0]
+    assert frontend(lab, node, address)
+    lab.exec(node, "ip", "address", "add", f"{address}/32", "dev", "lo")
+    wait_for(lambda: not frontend(lab, node, address), "the address is left alone")
+    wait_for(lambda: is_settled(lab, node), "all rows are as they should be")
+    lab.exec(node, "ip", "address", "delete", f"{address}/32", "dev", "lo")
+    wait_for(lambda: frontend(lab, node, address), "the address is served again")
+    compared = lab.query(node, "status")["reconciled"]
+    lab.exec(node, "ip", "link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "ipvs-end")
+    lab.exec(node, "ip", "address", "add", f"{address}/32", "dev", "kube-ipvs0")
+    wait_for(lambda: lab.query(node, "status")["reconciled"] > compared + 1, "it was seen")
+    assert frontend(lab, node, address)
+    lab.exec(node, "ip", "link", "delete", "kube-ipvs0")
+
+
 def test_same_after_restart(lab):
     """Killed and started again, also with a change that it has missed."""
     node = lab.nodes()[0]
