@@ -20,6 +20,7 @@ struct apply {
 	struct hash lost; /* sets that are not whole */
 	struct hash kept; /* sets that a frontend goes on using, since its new ones are lost */
 	size_t refused; /* frontends */
+	size_t done; /* rows */
 	struct text first; /* of them, and why */
 	struct err err;
 };
@@ -104,25 +105,84 @@ static void frontend_refuse(struct apply *apply, const struct row *row)
 		sets_add(&apply->kept, sets[i]);
 }
 
-static void apply_one(struct apply *apply, const struct difference *difference)
+static bool apply_row(struct apply *apply, const struct difference *difference)
 {
-	const struct row *row = difference->row;
-	bool is_frontend = row->table == TABLE_SERVICE;
+	return tables_apply(&apply->agent->tables, difference,
+		       apply->err.code ? NULL : &apply->err) == 0;
+}
 
-	if (difference->change == CHANGE_REMOVE) {
-		if (is_frontend || !sets_have(&apply->kept, row_set(row)))
-			tables_apply(&apply->agent->tables, difference, NULL);
-		return;
+static bool is_of_lost_set(const struct apply *apply, const struct difference *difference)
+{
+	return difference->change != CHANGE_REMOVE && difference->row->table != TABLE_SERVICE &&
+	       sets_have(&apply->lost, row_set(difference->row));
+}
+
+/* What has been written of sets that are not whole makes room again. */
+static void apply_take_back(struct apply *apply, const struct difference *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct difference back = {.change = CHANGE_REMOVE, .row = list[i].row};
+
+		if (is_of_lost_set(apply, &list[i]))
+			tables_apply(&apply->agent->tables, &back, NULL);
 	}
-	if (is_frontend && !frontend_is_whole(apply, row->value))
-		frontend_refuse(apply, row);
-	else if (tables_apply(&apply->agent->tables, difference,
-			 apply->err.code ? NULL : &apply->err) == 0)
+}
+
+/* A row of a set; rows of one set follow each other in each table. */
+static void apply_set(struct apply *apply, const struct difference *list, size_t at)
+{
+	const struct row *row = list[at].row;
+	size_t first = at;
+
+	if (sets_have(&apply->lost, row_set(row)) || apply_row(apply, &list[at]))
 		return;
-	else if (is_frontend)
-		frontend_refuse(apply, row);
+	sets_add(&apply->lost, row_set(row));
+	while (first && list[first - 1].row->table == row->table &&
+		row_set(list[first - 1].row) == row_set(row))
+		first--;
+	apply_take_back(apply, list + first, at - first);
+}
+
+static void apply_frontend(struct apply *apply, const struct difference *difference)
+{
+	if (frontend_is_whole(apply, difference->row->value) && apply_row(apply, difference))
+		apply->done++;
 	else
-		sets_add(&apply->lost, row_set(row));
+		frontend_refuse(apply, difference->row);
+}
+
+static void apply_remove(struct apply *apply, const struct difference *difference)
+{
+	bool is_kept = difference->row->table != TABLE_SERVICE &&
+		       sets_have(&apply->kept, row_set(difference->row));
+
+	if (!is_kept && apply_row(apply, difference))
+		apply->done++;
+}
+
+static void apply_one(struct apply *apply, const struct difference *list, size_t at)
+{
+	if (list[at].change == CHANGE_REMOVE)
+		apply_remove(apply, &list[at]);
+	else if (list[at].row->table == TABLE_SERVICE)
+		apply_frontend(apply, &list[at]);
+	else
+		apply_set(apply, list, at);
+}
+
+/* Of lost sets nothing stays, in whatever table; the rest is what was done. */
+static void apply_settle(struct apply *apply, const struct differences *differences)
+{
+	if (apply->lost.count)
+		apply_take_back(apply, differences->item, differences->count);
+	for (size_t i = 0; i < differences->count; i++) {
+		const struct difference *difference = &differences->item[i];
+
+		if (difference->change != CHANGE_REMOVE &&
+			difference->row->table != TABLE_SERVICE &&
+			!is_of_lost_set(apply, difference))
+			apply->done++;
+	}
 }
 
 /* Said once, not each time that it is tried in vain. */
@@ -143,8 +203,9 @@ static size_t services_apply(struct agent *agent, const struct differences *diff
 	struct apply apply = {.agent = agent};
 
 	for (size_t i = 0; i < differences->count; i++)
-		apply_one(&apply, &differences->item[i]);
-	agent->changed += differences->count;
+		apply_one(&apply, differences->item, i);
+	apply_settle(&apply, differences);
+	agent->changed += apply.done;
 	hash_clear(&apply.lost, NULL);
 	hash_clear(&apply.kept, NULL);
 	if (apply.refused)

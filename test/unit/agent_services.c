@@ -249,6 +249,8 @@ static void test_restart(void **state)
 static void test_full(void **state)
 {
 	struct agent *agent = *state;
+	struct object *gone;
+	unsigned long changed;
 	bool named = false;
 
 	put_service(agent, "web", "10.96.0.1");
@@ -263,6 +265,19 @@ static void test_full(void **state)
 	assert_int_equal(backends_of(agent, "10.96.0.1"), 10);
 	assert_int_equal(backends_of(agent, "10.96.0.2"), 20);
 	assert_int_equal(backends_of(agent, "10.96.0.3"), -1);
+	/* Nothing of what found no room stays, so a small one still comes in; and it is quiet. */
+	assert_int_equal(count_rows(agent), 10 + 20 + 4 + 1);
+	put_service(agent, "small", "10.96.0.4");
+	put_slice(agent, "small", 200, 30);
+	keep(agent);
+	assert_int_equal(backends_of(agent, "10.96.0.4"), 30);
+	changed = agent->changed;
+	keep_later(agent);
+	assert_int_equal(agent->changed, changed);
+	gone = store_remove(&agent->objects.store, KIND_SERVICE, "default", "small");
+	services_touch(&agent->services, gone);
+	object_free(&gone);
+	keep(agent);
 	for (size_t i = 0; i < agent->problems.count; i++)
 		named = named || strstr(agent->problems.item[i].text, "pw_backend is full");
 	assert_true(named);
