@@ -52,7 +52,8 @@ def pod_addresses(lab, node):
 
 def scan(lab, where, addresses):
     assert len(addresses) == 2 and len({is_ipv6(a) for a in addresses}) == 2
-    report = json.loads(lab.exec(where, PYTHON, "-B", f"{HERE}/scan.py", *addresses).stdout)
+    done = lab.exec(where, PYTHON, "-B", f"{HERE}/scan.py", *addresses, timeout=300)
+    report = json.loads(done.stdout)
     assert sorted(report) == sorted(addresses)
     return report
 
