@@ -181,7 +181,7 @@ def test_versions_between_nodes(make_lab, release):
     """Of neighboring releases each takes what the other one sends, in every mixture; of releases
     that are no neighbors one is refused by name. Flows of one form are shared by two layouts, so
     that not even those which are opened while programs are swapped miss their opener."""
-    lab = make_lab("-n", "2", name="-versions")
+    lab = make_lab("-n", "2", "--route", "vxlan", name="-versions")
     first, second = lab.nodes()
     source, target = pod_on(lab, first), pod_on(lab, second)
     addresses = lab.pods()[target]["addresses"]
