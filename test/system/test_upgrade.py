@@ -136,7 +136,7 @@ def packets(lab, node):
     return sum(row["packets"] for row in lab.query(node, "drops")["counts"])
 
 
-@pytest.mark.parametrize("variant", ["vxlan-clean", "direct-clean", "vxlan-hostile"])
+@pytest.mark.parametrize("variant", ["vxlan-clean", "direct-clean", "auto-clean", "vxlan-hostile"])
 def test_forth_and_back(make_lab, release, variant):
     """Nothing is lost between pods, nor of what the outside has opened (whose opener only the
     table of flows knows), nor of what a pod has opened to the outside, nor by a Service, from a pod
@@ -144,6 +144,7 @@ def test_forth_and_back(make_lab, release, variant):
     removed by the other one."""
     route, profile = variant.split("-")
     lab = make_lab("-n", "3", "--route", route, "--profile", profile, name="-" + route + "-" + profile)
+    lab.settle()
     nodes = lab.nodes()
     source, target = pod_on(lab, nodes[0]), pod_on(lab, nodes[1])
     addresses = lab.pods()[target]["addresses"]
@@ -175,6 +176,8 @@ def test_forth_and_back(make_lab, release, variant):
     check_traffic(served)
     for node in nodes:
         assert "tunnel-version" not in lab.drops(node)
+        # What the first agent has learnt of two neighbors in two families the others go on with.
+        assert lab.agent_log(node).count("are reached ") == (4 if route == "auto" else 0)
 
 
 def test_versions_between_nodes(make_lab, release):
