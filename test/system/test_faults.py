@@ -183,7 +183,7 @@ def test_plugin_alone(runtime, netns, trace, fault):
         calls = calls_of(trace)
         assert ("bpf", 1) in calls and ("unlink", 1) in calls and len(calls) < count
         for number, call in enumerate(calls, 1):
-            what = "signal=KILL" if fault == "killed" else f"error={errors_of(number)[0]}"
+            what = "signal=KILL" if fault == "killed" else f"error={ERRORS[number % 7]}"
             done = runtime.plugin("DEL", "c1", netns, ifname=f"e{number}",
                                   prefix=strace(trace, what, call))
             if fault == "refused":
