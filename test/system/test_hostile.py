@@ -18,7 +18,7 @@ CHAINS = {("inet", "firewall", "input"): 1, ("inet", "firewall", "forward"): 2,
 
 @pytest.fixture(scope="module")
 def lab(make_lab):
-    lab = make_lab("-n", "2", "--profile", "hostile")
+    lab = make_lab("-n", "2", "--route", "vxlan", "--profile", "hostile")
     lab.node = lab.nodes()[0]
     lab.pod = next(key for key, pod in sorted(lab.pods(app="a").items()) if pod["node"] == lab.node)
     return lab

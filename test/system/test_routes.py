@@ -105,7 +105,7 @@ def in_the_way(lab, *matches):
 
 def check_nothing_lost(results):
     for address, result in results.items():
-        for stream in result.values():
+        for stream in result["udp"], result["tcp"]:
             assert stream["sent"] > 1000 and not stream["lost"] and not stream["error"], \
                 f"{address}: {result}"
 
