@@ -203,6 +203,9 @@ static __noinline enum verdict outside_flow(
 	if (verdict != VERDICT_NEXT)
 		return verdict;
 	node = outside_node_of(p, now, &plan.backend);
+	/* A pod that has gone, and its endpoint has not yet. */
+	if (!node && range_in_cluster(now, &plan.backend))
+		return answer_back(p, answer_refusal(p));
 	if (!node || node->flags & NODE_OWN)
 		return outside_to_stack(p, now, &key, &plan, goes_on, !node);
 	if (outside_is_too_big(p, now))
