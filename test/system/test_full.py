@@ -121,7 +121,7 @@ def test_nodes(runtime, pods, far):
         assert "10.244." in problems(runtime)["table range"]
         reaches(first, far)
         reaches(pods()[0], far)
-        for path in ghosts[:20]:
+        for path in ghosts[20:]:  # a node has a row for each of its addresses
             os.unlink(path)
         wait_for(lambda: not lab.query(runtime.node, "diff")["rows"],
                  "with room, the others have their rows")
