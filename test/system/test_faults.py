@@ -78,6 +78,11 @@ def calls_of(trace, loaded=True):
     return calls
 
 
+def refusable(calls):
+    """brk returns no error but the break that stays; glibc takes a number for an address."""
+    return [call for call in calls if call[0] != "brk"]
+
+
 def was_injected(trace):
     with open(trace, encoding="utf-8", errors="replace") as file:
         return "(INJECTED)" in file.read()
@@ -281,7 +286,7 @@ def answers(runtime):
 @pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK", "GC"])
 def test_agent_refused(runtime, netns, other, trace, verb):
     arguments = agent_arguments(runtime.lab, runtime.node)
-    calls = calls_of_agent(runtime, trace, verb, netns)
+    calls = refusable(calls_of_agent(runtime, trace, verb, netns))
     for number, call in enumerate(calls if ALL else calls[::6]):
         for error in errors_of(number):
             stdin = prepare(runtime, verb, netns)
@@ -339,7 +344,7 @@ def test_start_refused(runtime, netns, other, trace):
     result = runtime.add("c1", netns, stdin=PLAIN)
     with stopped(runtime.lab, runtime.node):
         start_under(runtime, (STRACE, "-f", "-qqq", "-o", trace, *command))
-        calls = calls_of(trace, loaded=False)
+        calls = refusable(calls_of(trace, loaded=False))
         assert ("bpf", 99) in calls
         for number, call in enumerate(calls if ALL else calls[::150]):
             start_under(runtime, (*strace(trace, f"error={ERRORS[number % 7]}", call), *command))
@@ -359,7 +364,7 @@ def test_init_refused(runtime, netns, other, trace):
                runtime.lab.run_directory(runtime.node)]
     run(*on_node(runtime, *command))
     run(*on_node(runtime, STRACE, "-f", "-qqq", "-o", trace, *command))
-    calls = calls_of(trace, loaded=False)
+    calls = refusable(calls_of(trace, loaded=False))
     assert len(calls) > 50
     for number, call in enumerate(calls if ALL else calls[::4]):
         done = run(*on_node(runtime, *strace(trace, f"error={ERRORS[number % 7]}", call), *command),
@@ -384,7 +389,7 @@ def test_uninstall_refused(runtime, netns, other, trace):
     wait_for(lambda: not lab.agent_pid(node), "the agent has ended")
     run(*init)
     run(*on_node(runtime, STRACE, "-f", "-qqq", "-o", trace, *command))
-    calls = calls_of(trace, loaded=False)
+    calls = refusable(calls_of(trace, loaded=False))
     assert ("umount2", 1) in calls
     hits = 0
     for number, call in enumerate(calls if ALL else calls[::12]):
