@@ -19,6 +19,7 @@ static const struct {
 	enum device device;
 	enum setting setting;
 	struct frame_spec in;
+	enum wire_kind kind; /* 0: a pod's packet */
 } cases[] = {
 	{"from-pod to a pod here", FROM_POD, DEVICE_A, SETTING_VXLAN,
 		.in = {FRAME_TCP, POD_A, POD_B, 5000, 80, FRAME_ACK}},
@@ -36,6 +37,10 @@ static const struct {
 		.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_ACK}},
 	{"from-wire to the node", FROM_WIRE, DEVICE_WIRE, SETTING_VXLAN,
 		.in = {FRAME_TCP, OUTSIDE, OWN_NODE, 5000, 80, FRAME_ACK}},
+	{"from-wire handed over to another node", FROM_WIRE, DEVICE_WIRE, SETTING_VXLAN,
+		.in = {FRAME_UDP, OUTSIDE, THERE_BALANCER, 5000, 53}},
+	{"from-tunnel handed back to the outside", FROM_TUNNEL, DEVICE_TUNNEL, SETTING_VXLAN,
+		.in = {FRAME_UDP, THERE_BALANCER, OUTSIDE, 53, 5000}, .kind = WIRE_KIND_SERVICE_RETURN},
 	{"from-tunnel to a pod", FROM_TUNNEL, DEVICE_TUNNEL, SETTING_VXLAN,
 		.in = {FRAME_TCP, REMOTE_POD, POD_A, 5000, 80, FRAME_ACK}},
 	{"to-tunnel", TO_TUNNEL, DEVICE_TUNNEL, SETTING_VXLAN,
@@ -51,7 +56,7 @@ static unsigned int case_time(size_t number, int family)
 	struct run run = {.entry = cases[number].entry,
 		.device = cases[number].device,
 		.outer = role_addr(REMOTE_NODE, 4),
-		.vni = WIRE_VNI(WIRE_KIND_POD, 0),
+		.vni = WIRE_VNI(cases[number].kind ? cases[number].kind : WIRE_KIND_POD, 0),
 		.frame = frame};
 
 	device_mac(run.device, true, ends.source_mac);
