@@ -369,7 +369,7 @@ int node_attach_wires(struct agent *agent, struct err *err)
 			wire->ethernet ? PROGRAM_FROM_WIRE : PROGRAM_FROM_WIRE_BARE, PROGRAM_INGRESS,
 			wire->name, wire->ifindex, err);
 		if (r == 0)
-			r = programs_attach(agent->programs,
+			r = node_attach_program(agent,
 				wire->ethernet ? PROGRAM_TO_WIRE : PROGRAM_TO_WIRE_BARE,
 				PROGRAM_EGRESS, wire->name, wire->ifindex, err);
 	}
