@@ -15,23 +15,11 @@
  * they came by, whose address the client knows.
  */
 
-/* Does the Service let this source in? */
-static __always_inline bool frontend_admits(const struct packet *p, const struct service_row *row)
-{
-	struct source_key key = {.length = 64 + 128};
-
-	if (!row->sources)
-		return true;
-	__builtin_memcpy(key.set, &row->sources, sizeof(key.set));
-	__builtin_memcpy(key.addr, &p->source, sizeof(key.addr));
-	return bpf_map_lookup_elem(&pw_source, &key) != NULL;
-}
-
 /* Through the tunnel, as what a Service sends. */
 static __always_inline enum verdict frontend_send(struct packet *p, const struct settings_row *now,
-	const struct node_row *node, enum wire_kind kind, __u32 flags)
+	const struct node_row *node, enum wire_kind kind)
 {
-	enum verdict verdict = route_tunnel_as(p, now, node, WIRE_VNI(kind, flags));
+	enum verdict verdict = route_tunnel_as(p, now, node, WIRE_VNI(kind, 0));
 
 	if (verdict != VERDICT_TUNNEL)
 		return verdict;
@@ -62,12 +50,13 @@ static __always_inline enum verdict frontend_none(
 
 /*
  * The record of a flow to a frontend, which this packet of the backend answers or, as an ICMP error,
- * is about; NULL: none. `sends`: the record is at the sender, who is the backend; else at the
- * receiver, who is the client. *ret_quote is set for errors.
+ * is about; NULL: none. It is at the sender, the backend, where the peer has opened the flow; else
+ * at the receiver, the client. *ret_quote is set for errors.
  */
-static __always_inline const struct flow_row *frontend_flow(const struct packet *p, bool sends,
-	enum flow_opener opener, struct packet_quote *ret_quote)
+static __always_inline const struct flow_row *frontend_flow(
+	const struct packet *p, enum flow_opener opener, struct packet_quote *ret_quote)
 {
+	const bool sends = opener == FLOW_OPENER_PEER;
 	const struct flow_row *flow;
 	struct flow_key key;
 
@@ -108,7 +97,7 @@ static __noinline __attribute__((unused)) enum verdict frontend_reply(
 	const struct node_row *node;
 	struct addr via;
 
-	flow = frontend_flow(p, true, FLOW_OPENER_PEER, &quote);
+	flow = frontend_flow(p, FLOW_OPENER_PEER, &quote);
 	if (!flow)
 		return VERDICT_NEXT;
 	via = flow->via;
@@ -120,14 +109,14 @@ static __noinline __attribute__((unused)) enum verdict frontend_reply(
 	node = bpf_map_lookup_elem(&pw_node, &via);
 	if (!node)
 		return VERDICT_DROP_NO_NODE;
-	return frontend_send(p, now, node, WIRE_KIND_SERVICE_RETURN, 0);
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE_RETURN);
 }
 
 /* On its way into a pod: what answers a flow of the pod to a frontend comes from there. */
 static __noinline int frontend_restore_flow(struct packet *p)
 {
 	struct packet_quote quote = {};
-	const struct flow_row *flow = frontend_flow(p, false, FLOW_OPENER_POD, &quote);
+	const struct flow_row *flow = frontend_flow(p, FLOW_OPENER_POD, &quote);
 
 	return flow ? frontend_rewrite_back(p, &quote, flow) : 0;
 }

@@ -28,7 +28,7 @@ static __always_inline enum verdict handover_refuse(struct packet *p,
 
 	if (verdict >= VERDICT_DROP_FIRST)
 		return verdict;
-	sent = frontend_send(p, now, sender, WIRE_KIND_SERVICE_RETURN, 0);
+	sent = frontend_send(p, now, sender, WIRE_KIND_SERVICE_RETURN);
 	return sent == VERDICT_HAND_BACK ? verdict : sent;
 }
 
@@ -68,7 +68,7 @@ static __noinline enum verdict handover_flow(
 		backend = handover_choose(p, row, session_hash(&key));
 		if (!backend)
 			return handover_refuse(p, now, sender);
-		outside_plan(&plan, row, backend);
+		session_plan_set(&plan, FLOW_OPENER_PEER, row, backend);
 		plan.via = sender->underlay;
 	}
 	verdict = outside_to_pod(p, &key, &plan, goes_on);

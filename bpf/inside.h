@@ -14,10 +14,7 @@ static __always_inline const struct service_row *inside_frontend(const struct pa
 	if (row)
 		return row;
 	node = bpf_map_lookup_elem(&pw_node, &p->target);
-	if (!node || node->flags & NODE_ROUTER)
-		return NULL;
-	return service_at_node(&p->target, p->target_port, p->protocol, node,
-		node->flags & NODE_OWN ? SERVICE_OWN_NODE : SERVICE_OTHER_NODE);
+	return node ? service_of_node(&p->target, p->target_port, p->protocol, node) : NULL;
 }
 
 /*
@@ -27,14 +24,14 @@ static __always_inline const struct service_row *inside_frontend(const struct pa
 static __noinline enum verdict inside_from_pod(struct packet *p, const struct settings_row *now)
 {
 	const struct service_row *row = inside_frontend(p);
-	struct session_plan plan = {.opener = FLOW_OPENER_POD};
+	struct session_plan plan = {};
 	const struct backend_row *backend;
 	struct session_row *session;
 	struct session_key key;
 
 	if (!row)
 		return frontend_none(p, now);
-	if (!frontend_admits(p, row))
+	if (!service_admits(row, &p->source))
 		return VERDICT_DROP_SERVICE_SOURCE;
 	session_key_of(p, &key);
 	session = session_find(p, row, &key);
@@ -42,9 +39,7 @@ static __noinline enum verdict inside_from_pod(struct packet *p, const struct se
 		backend = service_choose(row, &row->inside, &p->source, session_hash(&key));
 		if (!backend)
 			return frontend_refuse(p, &row->inside);
-		plan.backend = backend->addr;
-		plan.backend_port = backend->port;
-		plan.serving = row->serving;
+		session_plan_set(&plan, FLOW_OPENER_POD, row, backend);
 		if (session_begin(&key, &plan) < 0)
 			return VERDICT_DROP_SERVICE_PORTS;
 		hint_set(p->skb->ifindex, HINT_CLIENT | HINT_BACKEND);

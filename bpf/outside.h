@@ -19,16 +19,6 @@ static __always_inline const struct service_row *outside_frontend(
 	return service_at(&key->frontend, key->frontend_port, key->protocol, SERVICE_VIRTUAL);
 }
 
-/* The backend of a flow that begins. */
-static __always_inline void outside_plan(struct session_plan *plan, const struct service_row *row,
-	const struct backend_row *backend)
-{
-	plan->opener = FLOW_OPENER_PEER;
-	plan->backend = backend->addr;
-	plan->backend_port = backend->port;
-	plan->serving = row->serving;
-}
-
 /*
  * To a pod of this node; `goes_on`: the flow has a session here. VERDICT_NEXT: the backend is no
  * pod of this node.
@@ -172,7 +162,7 @@ static __noinline enum verdict outside_error(
 	node = outside_node_of(p, now, &to);
 	if (pod || here || !node || node->flags & NODE_OWN)
 		return VERDICT_NEXT;
-	return frontend_send(p, now, node, WIRE_KIND_SERVICE, 0);
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE);
 }
 
 static __noinline enum verdict outside_flow(
@@ -190,14 +180,14 @@ static __noinline enum verdict outside_flow(
 	row = outside_frontend(&key, own);
 	if (!row)
 		return own ? VERDICT_NEXT : frontend_none(p, now);
-	if (!frontend_admits(p, row))
+	if (!service_admits(row, &p->source))
 		return VERDICT_DROP_SERVICE_SOURCE;
 	goes_on = outside_goes_on(&plan, p, row, &key);
 	if (!goes_on) {
 		backend = service_choose(row, &row->outside, &p->source, session_hash(&key));
 		if (!backend)
 			return frontend_refuse(p, &row->outside);
-		outside_plan(&plan, row, backend);
+		session_plan_set(&plan, FLOW_OPENER_PEER, row, backend);
 	}
 	verdict = outside_to_pod(p, &key, &plan, goes_on);
 	if (verdict != VERDICT_NEXT)
@@ -212,7 +202,7 @@ static __noinline enum verdict outside_flow(
 		return answer_back(p, answer_too_big(p, now->tunnel_mtu));
 	if (!goes_on)
 		outside_remember(&key, &plan);
-	return frontend_send(p, now, node, WIRE_KIND_SERVICE, 0);
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE);
 }
 
 /* `own`: the target is an address of this node. VERDICT_NEXT: it is for no Service. */

@@ -49,6 +49,30 @@ static __always_inline const struct service_row *service_at_node(const struct ad
 	return NULL;
 }
 
+/* The same for what is in pw_node: the address that a node keeps of its pod range has no ports. */
+static __always_inline const struct service_row *service_of_node(
+	const struct addr *addr, __be16 port, __u8 protocol, const struct node_row *node)
+{
+	if (node->flags & NODE_ROUTER)
+		return NULL;
+	return service_at_node(addr, port, protocol, node,
+		node->flags & NODE_OWN ? SERVICE_OWN_NODE : SERVICE_OTHER_NODE);
+}
+
+/* Does the Service let this source in? loadBalancerSourceRanges hold inside the cluster too. */
+static __always_inline bool service_admits(
+	const struct service_row *row, const struct addr *source)
+{
+	struct source_key key = {.length = 64 + 128};
+	__u64 sources = row->sources;
+
+	if (!sources)
+		return true;
+	__builtin_memcpy(key.set, &sources, sizeof(key.set));
+	__builtin_memcpy(key.addr, source, sizeof(key.addr));
+	return bpf_map_lookup_elem(&pw_source, &key);
+}
+
 static __always_inline const struct backend_row *service_backend(
 	const struct service_list *list, __u32 index)
 {

@@ -72,7 +72,7 @@ static __always_inline struct session_row *session_find(
 	if (packet_opens_tcp(p))
 		return NULL;
 	session = bpf_map_lookup_elem(&pw_session, key);
-	if (session && row && row->serving && !session_still_serves(row, session))
+	if (session && row->serving && !session_still_serves(row, session))
 		return NULL;
 	return session;
 }
@@ -121,6 +121,15 @@ struct session_plan {
 	__u8 opener; /* FLOW_OPENER_POD: a pod of this node; FLOW_OPENER_PEER: the backend is here */
 	__u8 pad[5];
 };
+
+static __always_inline void session_plan_set(struct session_plan *plan, enum flow_opener opener,
+	const struct service_row *row, const struct backend_row *backend)
+{
+	plan->opener = opener;
+	plan->backend = backend->addr;
+	plan->backend_port = backend->port;
+	plan->serving = row->serving;
+}
 
 /*
  * The record of the way back, and the port that the backend sees; 0: none was free. A pod that is

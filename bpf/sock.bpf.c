@@ -68,24 +68,7 @@ static __always_inline const struct service_row *sock_service(const struct sock_
 	node = bpf_map_lookup_elem(&pw_node, &call->addr);
 	if (!node)
 		return sock_service_without_port(call);
-	if (node->flags & NODE_ROUTER)
-		return NULL;
-	return service_at_node(&call->addr, call->port, call->protocol, node,
-		node->flags & NODE_OWN ? SERVICE_OWN_NODE : SERVICE_OTHER_NODE);
-}
-
-/* loadBalancerSourceRanges are for clients inside the cluster too. */
-static __always_inline bool sock_is_allowed(
-	const struct service_row *row, const struct addr *client)
-{
-	struct source_key key = {.length = 64 + 128};
-	__u64 sources = row->sources;
-
-	if (!sources)
-		return true;
-	__builtin_memcpy(key.set, &sources, sizeof(key.set));
-	__builtin_memcpy(key.addr, client, sizeof(key.addr));
-	return bpf_map_lookup_elem(&pw_source, &key);
+	return service_of_node(&call->addr, call->port, call->protocol, node);
 }
 
 static __always_inline enum sock_verdict sock_try(struct sock_call *call, bool *ret_again)
@@ -101,7 +84,7 @@ static __always_inline enum sock_verdict sock_try(struct sock_call *call, bool *
 		client = call->netns->client[SETTINGS_IPV4];
 	else
 		client = call->netns->client[SETTINGS_IPV6];
-	if (!sock_is_allowed(row, &client))
+	if (!service_admits(row, &client))
 		return SOCK_LEAVE; /* the packet path drops it, silently */
 	if (!row->inside.count)
 		return row->inside.answer == SERVICE_DROP ? SOCK_LEAVE : SOCK_REFUSE;

@@ -9,10 +9,11 @@ import struct
 import subprocess
 
 import pytest
-from cni import Runtime, config, inside, namespace
+from cni import config, inside, namespace
 from labs import HERE, PODWIRE, have, run, wait_for
 from test_agent import agent_arguments, serves, stopped
-from test_faults import ALL, PLAIN, answers, check_answer, check_clean, on_node, settle
+from test_faults import (ALL, PLAIN, answers, check_answer, check_clean, make_runtime, on_node,
+                         settle)
 
 OF_START, OF_REQUEST = (1, 1) if ALL else (199, 13)  # every so manyth allocation
 
@@ -22,14 +23,7 @@ pytestmark = [pytest.mark.skipif(not have("gcc"), reason="./run build installs g
 
 @pytest.fixture(scope="module")
 def runtime(make_lab):
-    lab = make_lab("-n", "1", manifests=())
-    lab.expected = [".*"]  # what has no memory is logged
-    node = lab.nodes()[0]
-    with open(f"{lab.run_directory(node)}/podwire.yaml", "a", encoding="utf-8") as file:
-        file.write("addressRestSeconds: 0\n")
-    with stopped(lab, node):
-        pass
-    return Runtime(lab, node)
+    return make_runtime(make_lab)
 
 
 @pytest.fixture
