@@ -76,16 +76,28 @@ static uint32_t claims_new(struct claims *claims)
 	return at;
 }
 
-static bool goes_before(const struct claim_entry *a, const struct claim_entry *b,
-	const struct claimant *claimants)
+/* <0: a goes before b. *ret_rule is what says so. */
+static int precedence(const struct claim_entry *a, const struct claim_entry *b,
+	const struct claimant *claimants, enum claim_rule *ret_rule)
 {
 	const struct claimant *left = &claimants[a->owner], *right = &claimants[b->owner];
 
+	*ret_rule = CLAIM_BY_RANK;
 	if (a->rank != b->rank)
-		return a->rank < b->rank;
+		return a->rank < b->rank ? -1 : 1;
+	*ret_rule = CLAIM_BY_AGE;
 	if (left->created != right->created)
-		return left->created < right->created;
-	return strcmp(left->name, right->name) < 0;
+		return left->created < right->created ? -1 : 1;
+	*ret_rule = CLAIM_BY_NAME;
+	return strcmp(left->name, right->name);
+}
+
+static bool goes_before(const struct claim_entry *a, const struct claim_entry *b,
+	const struct claimant *claimants)
+{
+	enum claim_rule rule;
+
+	return precedence(a, b, claimants, &rule) < 0;
 }
 
 /* The best that claims the key itself. */
@@ -253,6 +265,18 @@ uint32_t claims_holder(const struct claims *claims, const struct claimant *claim
 	if (keeper)
 		return keeper->owner;
 	return best ? best->owner : CLAIMS_NONE;
+}
+
+enum claim_rule claims_rule(const struct claims *claims, const struct claimant *claimants,
+	const struct claim *claim, uint32_t owner)
+{
+	const struct claim_entry *best = claims_best(claims, claimants, &claim->key);
+	struct claim_entry own = {.owner = owner, .rank = (uint8_t)claim->rank};
+	enum claim_rule rule = CLAIM_BY_RANK;
+
+	if (best && !claims_gate_keeper(claims, claimants, claim))
+		precedence(best, &own, claimants, &rule);
+	return rule;
 }
 
 /* An owner that claims a key twice, as two things, has it as the better one. */

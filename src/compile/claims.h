@@ -22,6 +22,9 @@ struct claimant {
 
 #define CLAIMS_NONE UINT32_MAX
 
+/* What makes a claim go before another one. */
+enum claim_rule { CLAIM_BY_RANK, CLAIM_BY_AGE, CLAIM_BY_NAME, CLAIM_RULE_MAX };
+
 struct claim_entry {
 	struct service_key key;
 	uint32_t owner, next; /* in the bucket, or of what is free */
@@ -59,4 +62,7 @@ void claims_decide(const struct claims *claims, const struct claimant *claimants
 /* Who has the key or, where `gate`, what the key is behind; CLAIMS_NONE: nobody. */
 uint32_t claims_holder(const struct claims *claims, const struct claimant *claimants,
 	const struct claim *claim);
+/* Why the holder's claim goes before this one of `owner`, which was lost. */
+enum claim_rule claims_rule(const struct claims *claims, const struct claimant *claimants,
+	const struct claim *claim, uint32_t owner);
 void claims_clear(struct claims *claims);

@@ -6,19 +6,34 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-struct candidate {
-	const struct endpoint *endpoint;
-	const char *slice; /* its name */
-	struct backend_row backend;
-	bool local;
-};
-
-struct candidates {
-	struct candidate *list;
-	size_t count, capacity;
-};
-
 enum topology { TOPOLOGY_NONE, TOPOLOGY_SAME_NODE, TOPOLOGY_SAME_ZONE };
+
+static const struct {
+	const char *name, *text;
+} fates[] = {
+	[ENDPOINT_USED] = {"used", "used"},
+	[ENDPOINT_OTHER_FAMILY] = {"other-family", "the Service has no address of its family"},
+	[ENDPOINT_FOREIGN] = {"foreign", "a label of its slice says that it is somebody else's"},
+	[ENDPOINT_NO_PORT] = {"no-port", "its slice has no port of that name and protocol"},
+	[ENDPOINT_DUPLICATE] = {"duplicate", "another one has the same address and port, and counts"},
+	[ENDPOINT_NOT_READY] = {"not-ready", "not ready"},
+	[ENDPOINT_TERMINATING] = {"terminating", "terminating, and others are ready"},
+	[ENDPOINT_OTHER_NODE] = {"other-node", "its hints name other nodes"},
+	[ENDPOINT_OTHER_ZONE] = {"other-zone", "its hints name other zones"},
+	[ENDPOINT_ELSEWHERE] = {"elsewhere", "not on this node, and the policy is Local"},
+	[ENDPOINT_BEYOND] = {"beyond", "more endpoints than are used; those before it by address are"},
+};
+_Static_assert(ARRAY_SIZE(fates) == ENDPOINT_FATE_MAX, "a name and a sentence for each fate");
+
+const char *endpoint_fate_name(enum endpoint_fate fate)
+{
+	return fates[fate].name;
+}
+
+const char *endpoint_fate_text(enum endpoint_fate fate)
+{
+	return fates[fate].text;
+}
 
 void backends_add(struct backends *backends, const struct backend_row *backend)
 {
@@ -35,10 +50,16 @@ bool backends_equal(const struct backends *a, const struct backends *b)
 
 void choice_clear(struct choice *choice)
 {
-	free(choice->cluster.list);
-	free(choice->local.list);
+	for (enum endpoint_list list = 0; list < ENDPOINTS_LISTS; list++)
+		free(choice->list[list].list);
 	free(choice->serving.list);
 	*choice = (struct choice){0};
+}
+
+void candidates_clear(struct candidates *candidates)
+{
+	free(candidates->list);
+	*candidates = (struct candidates){0};
 }
 
 static bool is_ending(const struct endpoint *endpoint)
@@ -55,7 +76,7 @@ static void candidates_add(struct candidates *candidates, const struct endpoint_
 		candidates->count + 1, sizeof(*candidates->list));
 	candidate = &candidates->list[candidates->count++];
 	*candidate = (struct candidate){.endpoint = endpoint,
-		.slice = slice->object.name,
+		.slice = slice,
 		.local = endpoint->node_name && strcmp(endpoint->node_name, view->node) == 0};
 	candidate->backend = (struct backend_row){
 		.addr = endpoint->addresses.list[0].addr, .port = htons(port)};
@@ -71,24 +92,37 @@ static bool port_names_match(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static void candidates_of_slice(struct candidates *candidates, const struct endpoint_slice *slice,
-	const struct endpoint_wish *wish, const struct service_view *view)
+static bool port_is_meant(const struct endpoint_port *port, const struct endpoint_wish *wish)
+{
+	return port->port && port->protocol == wish->protocol &&
+	       port_names_match(port->name, wish->name);
+}
+
+enum endpoint_fate slice_fate(const struct endpoint_slice *slice, const struct endpoint_wish *wish)
 {
 	enum address_type type =
 		wish->family == FAMILY_IPV4 ? ADDRESS_TYPE_IPV4 : ADDRESS_TYPE_IPV6;
 
-	if (slice->address_type != type || endpoint_slice_is_foreign(slice))
-		return;
-	for (size_t i = 0; i < slice->ports.count; i++) {
-		const struct endpoint_port *port = &slice->ports.list[i];
+	if (endpoint_slice_is_foreign(slice))
+		return ENDPOINT_FOREIGN;
+	if (slice->address_type != type)
+		return ENDPOINT_OTHER_FAMILY;
+	for (size_t i = 0; i < slice->ports.count; i++)
+		if (port_is_meant(&slice->ports.list[i], wish))
+			return ENDPOINT_USED;
+	return ENDPOINT_NO_PORT;
+}
 
-		if (!port->port || port->protocol != wish->protocol ||
-			!port_names_match(port->name, wish->name))
-			continue;
+static void candidates_of_slice(struct candidates *candidates, const struct endpoint_slice *slice,
+	const struct endpoint_wish *wish, const struct service_view *view)
+{
+	if (slice_fate(slice, wish) != ENDPOINT_USED)
+		return;
+	for (size_t i = 0; i < slice->ports.count; i++)
 		for (size_t j = 0; j < slice->endpoints.count; j++)
-			candidates_add(candidates, slice, &slice->endpoints.list[j], port->port,
-				view);
-	}
+			if (port_is_meant(&slice->ports.list[i], wish))
+				candidates_add(candidates, slice, &slice->endpoints.list[j],
+					slice->ports.list[i].port, view);
 }
 
 /*
@@ -112,26 +146,32 @@ static int candidate_order(const void *left, const void *right)
 	if (order == 0)
 		order = (int)b->local - (int)a->local;
 	if (order == 0)
-		order = strcmp(a->slice, b->slice);
+		order = strcmp(a->slice->object.name, b->slice->object.name);
 	return order ? order : (a->endpoint > b->endpoint) - (a->endpoint < b->endpoint);
 }
 
-static void candidates_unite(struct candidates *candidates)
+static bool is_duplicate(const struct candidate *candidate)
 {
-	size_t kept = 0;
+	return candidate->fate[ENDPOINTS_CLUSTER] == ENDPOINT_DUPLICATE;
+}
+
+static void candidates_sort(struct candidates *candidates)
+{
+	const struct backend_row *last = NULL;
 
 	if (candidates->count)
 		qsort(candidates->list, candidates->count, sizeof(*candidates->list),
 			candidate_order);
 	for (size_t i = 0; i < candidates->count; i++) {
-		const struct backend_row *backend = &candidates->list[i].backend;
+		struct candidate *candidate = &candidates->list[i];
 
-		if (kept && candidates->list[kept - 1].backend.port == backend->port &&
-			addr_equal(&candidates->list[kept - 1].backend.addr, &backend->addr))
-			continue;
-		candidates->list[kept++] = candidates->list[i];
+		if (last && last->port == candidate->backend.port &&
+			addr_equal(&last->addr, &candidate->backend.addr))
+			for (unsigned int list = 0; list < ENDPOINTS_LISTS; list++)
+				candidate->fate[list] = ENDPOINT_DUPLICATE;
+		else
+			last = &candidate->backend;
 	}
-	candidates->count = kept;
 }
 
 static bool hints_name(const struct endpoint_zone *list, size_t count, const char *name)
@@ -161,7 +201,7 @@ static enum topology topology_of(
 	for (size_t i = 0; i < candidates->count; i++) {
 		const struct endpoint *endpoint = candidates->list[i].endpoint;
 
-		if (!endpoint->ready)
+		if (!endpoint->ready || is_duplicate(&candidates->list[i]))
 			continue;
 		all_nodes = all_nodes && endpoint->for_nodes.count > 0;
 		all_zones = all_zones && endpoint->for_zones.count > 0;
@@ -181,51 +221,83 @@ static bool is_near(const struct endpoint *endpoint, enum topology topology,
 	return topology == TOPOLOGY_NONE || is_for_zone(endpoint, view);
 }
 
-static void choose_cluster(const struct candidates *candidates, const struct service_view *view,
-	struct backends *cluster)
+static enum endpoint_fate fate_of(const struct endpoint *endpoint, enum topology topology,
+	const struct service_view *view)
 {
-	enum topology topology = topology_of(candidates, view);
-
-	for (size_t i = 0; i < candidates->count; i++)
-		if (candidates->list[i].endpoint->ready &&
-			is_near(candidates->list[i].endpoint, topology, view))
-			backends_add(cluster, &candidates->list[i].backend);
-	if (cluster->count)
-		return;
-	for (size_t i = 0; i < candidates->count; i++)
-		if (is_ending(candidates->list[i].endpoint))
-			backends_add(cluster, &candidates->list[i].backend);
+	if (!endpoint->ready)
+		return is_ending(endpoint) ? ENDPOINT_TERMINATING : ENDPOINT_NOT_READY;
+	if (is_near(endpoint, topology, view))
+		return ENDPOINT_USED;
+	return topology == TOPOLOGY_SAME_NODE ? ENDPOINT_OTHER_NODE : ENDPOINT_OTHER_ZONE;
 }
 
-static void choose_local(const struct candidates *candidates, struct backends *local)
+/* Those that serve to their end are used where nobody else is. */
+static void fates_settle(struct candidates *candidates, enum endpoint_list list)
 {
+	size_t used = 0;
+
 	for (size_t i = 0; i < candidates->count; i++)
-		if (candidates->list[i].local && candidates->list[i].endpoint->ready)
-			backends_add(local, &candidates->list[i].backend);
-	if (local->count)
-		return;
+		used += candidates->list[i].fate[list] == ENDPOINT_USED;
+	for (size_t i = 0; i < candidates->count && !used; i++)
+		if (candidates->list[i].fate[list] == ENDPOINT_TERMINATING)
+			candidates->list[i].fate[list] = ENDPOINT_USED;
+	used = 0;
 	for (size_t i = 0; i < candidates->count; i++)
-		if (candidates->list[i].local && is_ending(candidates->list[i].endpoint))
-			backends_add(local, &candidates->list[i].backend);
+		if (candidates->list[i].fate[list] == ENDPOINT_USED && ++used > ENDPOINTS_LIST_MAX)
+			candidates->list[i].fate[list] = ENDPOINT_BEYOND;
+}
+
+/* Hints are for the whole cluster's list only. */
+void endpoints_judge(const struct slices *slices, const struct endpoint_wish *wish,
+	const struct service_view *view, struct candidates *ret_candidates)
+{
+	struct candidates candidates = {0};
+	enum topology topology;
+
+	for (size_t i = 0; i < slices->count; i++)
+		candidates_of_slice(&candidates, slices->list[i], wish, view);
+	candidates_sort(&candidates);
+	topology = topology_of(&candidates, view);
+	for (size_t i = 0; i < candidates.count; i++) {
+		struct candidate *candidate = &candidates.list[i];
+		const struct endpoint *endpoint = candidate->endpoint;
+
+		if (is_duplicate(candidate))
+			continue;
+		candidate->fate[ENDPOINTS_CLUSTER] = fate_of(endpoint, topology, view);
+		candidate->fate[ENDPOINTS_LOCAL] =
+			candidate->local ? fate_of(endpoint, TOPOLOGY_NONE, view)
+					 : ENDPOINT_ELSEWHERE;
+	}
+	for (enum endpoint_list list = 0; list < ENDPOINTS_LISTS; list++)
+		fates_settle(&candidates, list);
+	*ret_candidates = candidates;
 }
 
 void endpoints_choose(const struct slices *slices, const struct endpoint_wish *wish,
 	const struct service_view *view, struct choice *ret_choice)
 {
-	struct candidates candidates = {0};
+	struct choice choice = {0};
+	struct candidates candidates;
 
-	*ret_choice = (struct choice){0};
-	for (size_t i = 0; i < slices->count; i++)
-		candidates_of_slice(&candidates, slices->list[i], wish, view);
-	candidates_unite(&candidates);
-	choose_cluster(&candidates, view, &ret_choice->cluster);
-	choose_local(&candidates, &ret_choice->local);
+	endpoints_judge(slices, wish, view, &candidates);
 	for (size_t i = 0; i < candidates.count; i++) {
-		const struct endpoint *endpoint = candidates.list[i].endpoint;
+		const struct candidate *candidate = &candidates.list[i];
+		const struct endpoint *endpoint = candidate->endpoint;
 
-		if (endpoint->ready || endpoint->serving)
-			backends_add(&ret_choice->serving, &candidates.list[i].backend);
-		ret_choice->any = ret_choice->any || endpoint->ready || is_ending(endpoint);
+		if (is_duplicate(candidate))
+			continue;
+		for (enum endpoint_list list = 0; list < ENDPOINTS_LISTS; list++)
+			if (candidate->fate[list] == ENDPOINT_USED)
+				backends_add(&choice.list[list], &candidate->backend);
+		if ((endpoint->ready || endpoint->serving) &&
+			choice.can_serve++ < ENDPOINTS_LIST_MAX)
+			backends_add(&choice.serving, &candidate->backend);
+		if (!endpoint->ready && !is_ending(endpoint))
+			continue;
+		*(endpoint->ready ? &choice.ready : &choice.terminating) += 1;
+		choice.here += candidate->local;
 	}
-	free(candidates.list);
+	*ret_choice = choice;
+	candidates_clear(&candidates);
 }

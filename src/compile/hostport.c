@@ -11,6 +11,11 @@ static void plan_host_port_family(struct plan *plan, const struct pod *pod,
 {
 	const struct addr *addr = pod_address(pod, family);
 	struct plan_row planned = {.sources = PLAN_NO_SET, .serving = PLAN_NO_SET};
+	struct plan_target target = {.wish = {.family = family, .protocol = port->protocol},
+		.port = port->host_port,
+		.ready = 1,
+		.here = 1,
+		.used = 1};
 	_free_ char *name = mem_format("%u", port->host_port);
 	struct backends backends = {0};
 	struct claim claim = *of;
@@ -18,7 +23,10 @@ static void plan_host_port_family(struct plan *plan, const struct pod *pod,
 
 	if (!addr)
 		return;
-	planned.row.port = plan_port(plan, name, port->protocol);
+	target.wish.name = name;
+	planned.target = plan_target(plan, &target);
+	plan->targets.list[planned.target].wish.name = port->name;
+	planned.row.port = plan->targets.list[planned.target].name;
 	planned.row.flags = SERVICE_HOST_PORT;
 	planned.key = (struct service_key){.addr = port->host_ip,
 		.port = htons(port->host_port),

@@ -20,6 +20,7 @@ void plan_clear(struct plan *plan)
 	}
 	free(plan->claims.list);
 	free(plan->sets.list);
+	free(plan->targets.list);
 	free(plan->rows.list);
 	*plan = (struct plan){0};
 }
@@ -47,15 +48,21 @@ static uint64_t name_end(struct digest *digest, uint64_t mask)
 	return name ? name : 1;
 }
 
-uint64_t plan_port(const struct plan *plan, const char *name, enum protocol protocol)
+size_t plan_target(struct plan *plan, const struct plan_target *target)
 {
+	struct plan_target *added;
 	struct digest digest;
 
+	plan->targets.list = mem_grow(plan->targets.list, &plan->targets.capacity,
+		plan->targets.count + 1, sizeof(*target));
+	added = &plan->targets.list[plan->targets.count];
+	*added = *target;
 	digest_start(&digest, DIGEST_KEY, DIGEST_PORT);
 	digest_add_string(&digest, plan->owner);
-	digest_add_string(&digest, name);
-	digest_add(&digest, &protocol, sizeof(protocol));
-	return name_end(&digest, UINT64_MAX);
+	digest_add_string(&digest, target->wish.name);
+	digest_add(&digest, &target->wish.protocol, sizeof(target->wish.protocol));
+	added->name = name_end(&digest, UINT64_MAX);
+	return plan->targets.count++;
 }
 
 static bool sets_equal(const struct plan_set *a, const struct plan_set *b)

@@ -49,14 +49,25 @@ struct plan_set {
 	unsigned int uses; /* of the rows that are made; enum set_use */
 };
 
+/* A port of the owner in one family, and who is there for it. */
+struct plan_target {
+	struct endpoint_wish wish; /* what it is to slices */
+	uint16_t port; /* as clients write it: of the Service, or of the pod's host */
+	uint64_t name; /* in service_row.port */
+	size_t ready, terminating, here; /* as in struct choice */
+	size_t used; /* by whom the whole cluster is served */
+};
+
 enum plan_list { LIST_INSIDE, LIST_OUTSIDE, LIST_HERE, LIST_MAX };
 
 #define PLAN_NO_SET SIZE_MAX
+#define PLAN_NO_TARGET SIZE_MAX
 
 struct plan_row {
 	struct service_key key;
 	struct service_row row; /* without what depends on sets */
 	size_t claim;
+	size_t target; /* or PLAN_NO_TARGET: an address, with what no port of it takes */
 	size_t list[LIST_MAX], serving, sources; /* sets, or PLAN_NO_SET */
 	bool maglev; /* for what comes from outside */
 };
@@ -74,6 +85,10 @@ struct plan {
 		size_t count, capacity;
 	} sets;
 	struct {
+		struct plan_target *list;
+		size_t count, capacity;
+	} targets;
+	struct {
 		struct plan_row *list;
 		size_t count, capacity;
 	} rows;
@@ -83,7 +98,6 @@ struct plan {
 
 /* Beyond these an owner would crowd the others out of the tables. */
 #define PLAN_BACKENDS_MAX 65536 /* of all its sets */
-#define PLAN_LIST_MAX 10000 /* of one */
 #define PLAN_ROWS_MAX 16384
 
 void plan_clear(struct plan *plan);
@@ -94,8 +108,8 @@ size_t plan_claim(struct plan *plan, const struct claim *claim);
 size_t plan_set(struct plan *plan, const struct backends *backends);
 size_t plan_sources(struct plan *plan, const struct prefixes *sources);
 void plan_row(struct plan *plan, const struct plan_row *row);
-/* A name for one of its ports that no other owner's port has. */
-uint64_t plan_port(const struct plan *plan, const char *name, enum protocol protocol);
+/* Gives it a name that no other owner's port has. Returns its place; the wish's name is borrowed. */
+size_t plan_target(struct plan *plan, const struct plan_target *target);
 
 /* The rows of what was won. */
 void plan_rows(struct plan *plan, struct rows *rows);

@@ -26,6 +26,7 @@ struct targets {
 	bool any;
 	const struct service_port *port;
 	size_t port_index;
+	size_t at; /* in the plan */
 };
 
 static void list_of(struct service_list *list, size_t *set, const struct targets *targets,
@@ -40,11 +41,12 @@ static void list_of(struct service_list *list, size_t *set, const struct targets
 static struct plan_row row_of(const struct service_plan *p, const struct targets *targets)
 {
 	const struct service *service = p->service;
-	struct plan_row planned = {.serving = PLAN_NO_SET,
+	struct plan_row planned = {.target = targets->at,
+		.serving = PLAN_NO_SET,
 		.sources = PLAN_NO_SET,
 		.list = {PLAN_NO_SET, PLAN_NO_SET, targets->local}};
 
-	planned.row.port = plan_port(p->plan, targets->port->name, targets->port->protocol);
+	planned.row.port = p->plan->targets.list[targets->at].name;
 	planned.key.port = htons(targets->port->port);
 	planned.key.protocol = protocol_number(targets->port->protocol);
 	if (targets->port->protocol == PROTOCOL_UDP)
@@ -131,6 +133,7 @@ static void plan_external_port(
 static size_t plan_address(struct service_plan *p, const struct claim *claim)
 {
 	struct plan_row planned = {.key = claim->key,
+		.target = PLAN_NO_TARGET,
 		.list = {PLAN_NO_SET, PLAN_NO_SET, PLAN_NO_SET},
 		.serving = PLAN_NO_SET,
 		.sources = PLAN_NO_SET};
@@ -286,33 +289,29 @@ static void plan_externals(struct service_plan *p, const struct targets *targets
 	}
 }
 
-static void list_bound(struct service_plan *p, const struct targets *targets,
-	struct backends *backends)
-{
-	if (backends->count <= PLAN_LIST_MAX)
-		return;
-	problems_add(p->plan->problems, p->plan->owner, false,
-		"spec.ports[%zu]: has %zu %s endpoints; the first %d of them by address are used",
-		targets->port_index, backends->count, family_name(p->family), PLAN_LIST_MAX);
-	backends->count = PLAN_LIST_MAX;
-}
-
 static void targets_choose(struct service_plan *p, struct targets *targets)
 {
-	struct endpoint_wish wish = {.family = p->family,
-		.name = targets->port->name,
-		.protocol = targets->port->protocol};
+	struct plan_target target = {.wish = {.family = p->family,
+					     .name = targets->port->name,
+					     .protocol = targets->port->protocol},
+		.port = targets->port->port};
 	struct choice choice;
 
-	endpoints_choose(p->slices, &wish, p->view, &choice);
-	list_bound(p, targets, &choice.serving);
-	if (choice.cluster.count > PLAN_LIST_MAX)
-		choice.cluster.count = PLAN_LIST_MAX;
-	if (choice.local.count > PLAN_LIST_MAX)
-		choice.local.count = PLAN_LIST_MAX;
-	targets->any = choice.any;
-	targets->cluster = plan_set(p->plan, &choice.cluster);
-	targets->local = plan_set(p->plan, &choice.local);
+	endpoints_choose(p->slices, &target.wish, p->view, &choice);
+	if (choice.can_serve > ENDPOINTS_LIST_MAX)
+		problems_add(p->plan->problems, p->plan->owner, false,
+			"spec.ports[%zu]: has %zu %s endpoints; the first %d of them by address are "
+			"used",
+			targets->port_index, choice.can_serve, family_name(p->family),
+			ENDPOINTS_LIST_MAX);
+	target.ready = choice.ready;
+	target.terminating = choice.terminating;
+	target.here = choice.here;
+	target.used = choice.list[ENDPOINTS_CLUSTER].count;
+	targets->at = plan_target(p->plan, &target);
+	targets->any = choice.ready || choice.terminating;
+	targets->cluster = plan_set(p->plan, &choice.list[ENDPOINTS_CLUSTER]);
+	targets->local = plan_set(p->plan, &choice.list[ENDPOINTS_LOCAL]);
 	targets->serving = PLAN_NO_SET;
 	if (targets->port->protocol == PROTOCOL_UDP)
 		targets->serving = plan_set(p->plan, &choice.serving);
@@ -326,7 +325,7 @@ static size_t plan_targets(struct service_plan *p, struct targets *targets)
 	size_t frontends = 3 + service->load_balancer.count + service->external_ips.count, i;
 
 	for (i = 0; i < service->ports.count; i++) {
-		if (p->plan->backends > PLAN_BACKENDS_MAX - 3 * PLAN_LIST_MAX ||
+		if (p->plan->backends > PLAN_BACKENDS_MAX - 3 * ENDPOINTS_LIST_MAX ||
 			p->plan->rows.count + (i + 1) * frontends > PLAN_ROWS_MAX)
 			break;
 		targets[i].port = &service->ports.list[i];
@@ -359,12 +358,22 @@ static void plan_family(struct service_plan *p)
 	plan_externals(p, targets, count);
 }
 
+const char *service_why_not(const struct service *service)
+{
+	if (service->headless)
+		return "headless: DNS leads to its endpoints";
+	if (service->type == SERVICE_EXTERNAL_NAME)
+		return "of type ExternalName: DNS leads to another name";
+	if (service_is_foreign(service))
+		return "a label says that somebody else serves it";
+	return service->cluster_ips.count ? NULL : "it has no cluster address yet";
+}
+
 void plan_service(struct plan *plan, const struct service *service, const struct slices *slices,
 	const struct service_view *view)
 {
 	plan->created = service->object.created;
-	if (service->headless || service->type == SERVICE_EXTERNAL_NAME ||
-		service_is_foreign(service))
+	if (service_why_not(service))
 		return;
 	for (enum family family = FAMILY_IPV4; family < FAMILY_MAX; family++) {
 		struct service_plan p = {.plan = plan,

@@ -15,5 +15,8 @@
 void plan_service(struct plan *plan, const struct service *service, const struct slices *slices,
 	const struct service_view *view);
 
+/* NULL, or why it is not ours to serve. */
+const char *service_why_not(const struct service *service);
+
 /* Does the Service name addresses that may be somebody else's? */
 bool service_names_addresses(const struct service *service);

@@ -421,6 +421,53 @@ void services_compile(
 	update_run(&update);
 }
 
+struct service_view services_view(
+	struct services *services, const struct services_input *input)
+{
+	return update_start(services, input).view;
+}
+
+bool services_plan(struct services *services, const struct services_input *input,
+	const char *title, struct plan *ret_plan)
+{
+	void *known = hash_get(&services->numbers, title);
+	struct update update = update_start(services, input);
+	uint32_t number = (uint32_t)((uintptr_t)known - 1);
+
+	if (!known)
+		return false;
+	owner_plan(&update, number, NULL, ret_plan);
+	claims_decide(&services->claims, services->claimant, number, ret_plan);
+	return true;
+}
+
+const struct problems *services_problems_of(const struct services *services, const char *title)
+{
+	static const struct problems none;
+	void *known = hash_get(&services->numbers, title);
+	const struct problems *own =
+		known ? services->owner[(uintptr_t)known - 1].problems : NULL;
+
+	return own ? own : &none;
+}
+
+const char *services_holder(const struct services *services, const struct claim *claim)
+{
+	uint32_t holder = claims_holder(&services->claims, services->claimant, claim);
+
+	return holder == CLAIMS_NONE ? NULL : services->claimant[holder].name;
+}
+
+enum claim_rule services_rule(
+	const struct services *services, const char *title, const struct claim *claim)
+{
+	void *known = hash_get(&services->numbers, title);
+
+	return known ? claims_rule(&services->claims, services->claimant, claim,
+			       (uint32_t)((uintptr_t)known - 1))
+		     : CLAIM_BY_RANK;
+}
+
 void services_problems(const struct services *services, struct problems *problems)
 {
 	for (size_t i = 0; i < services->count; i++) {

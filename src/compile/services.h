@@ -60,6 +60,20 @@ void services_update(struct services *services, const struct services_input *inp
 void services_compile(
 	struct services *services, const struct services_input *input, struct rows *rows);
 void services_problems(const struct services *services, struct problems *problems);
+
+/*
+ * For who shows one owner, "Service shop/web": its plan as objects are now, with claims decided;
+ * false where it has none, and none of its claims waits for another to go.
+ */
+bool services_plan(struct services *services, const struct services_input *input,
+	const char *title, struct plan *ret_plan);
+struct service_view services_view(
+	struct services *services, const struct services_input *input);
+const struct problems *services_problems_of(const struct services *services, const char *title);
+/* Who has what is claimed; NULL: nobody. And why not the owner. */
+const char *services_holder(const struct services *services, const struct claim *claim);
+enum claim_rule services_rule(
+	const struct services *services, const char *title, const struct claim *claim);
 void services_clear(struct services *services);
 void services_change_clear(struct services_change *change);
 

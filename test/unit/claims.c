@@ -88,6 +88,15 @@ static void check_won(struct scene *scene, const char *wanted)
 	check_case("won", text_string(&text), wanted);
 }
 
+/* Why the owner's first claim is not its own. */
+static void check_lost(struct scene *scene, uint32_t owner, enum claim_rule rule)
+{
+	const struct claim *claim = &scene->plan[owner].claims.list[0];
+
+	assert_int_not_equal(claims_holder(&scene->claims, scene->claimant, claim), owner);
+	assert_int_equal(claims_rule(&scene->claims, scene->claimant, claim, owner), rule);
+}
+
 static void drop(struct scene *scene, unsigned int owner)
 {
 	scene->plan[owner].claims.count = 0;
@@ -103,12 +112,15 @@ static void test_rank_age_name(void **state)
 	want(scene, 2, CLAIM_LOAD_BALANCER, "192.0.2.1", 80);
 	check_set(scene, 2, "1 "); /* the better rank */
 	check_won(scene, " 0 1 ");
+	check_lost(scene, 1, CLAIM_BY_RANK);
 	want(scene, 0, CLAIM_LOAD_BALANCER, "192.0.2.1", 80);
 	check_set(scene, 0, "1 2 "); /* the first by name */
 	check_won(scene, "1 0 0 ");
+	check_lost(scene, 2, CLAIM_BY_NAME);
 	scene->plan[2].created = 99;
 	check_set(scene, 2, "0 1 "); /* the older */
 	check_won(scene, "0 0 1 ");
+	check_lost(scene, 0, CLAIM_BY_AGE);
 	drop(scene, 2);
 	check_set(scene, 2, "0 1 ");
 	check_won(scene, "1 0  ");
@@ -132,6 +144,7 @@ static void test_addresses(void **state)
 	want(scene, 2, CLAIM_CLUSTER, "192.0.2.1", 0);
 	check_set(scene, 2, "0 1 ");
 	check_won(scene, "00 00 1 ");
+	check_lost(scene, 0, CLAIM_BY_RANK); /* its gate is another's */
 	drop(scene, 2);
 	check_set(scene, 2, "0 1 ");
 	check_won(scene, "11 01  ");

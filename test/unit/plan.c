@@ -97,7 +97,7 @@ static void test_a_hundred_thousand_endpoints(void **state)
 
 	scene_endpoints(scene, 100000);
 	scene_plan(scene, &rows);
-	assert_int_equal(rows_of(&rows, TABLE_BACKEND), PLAN_LIST_MAX);
+	assert_int_equal(rows_of(&rows, TABLE_BACKEND), ENDPOINTS_LIST_MAX);
 	assert_int_equal(scene->problems.count, 1);
 	assert_false(scene->problems.item[0].refused);
 	check_case("problem", scene->problems.item[0].text,
