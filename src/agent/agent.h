@@ -9,6 +9,7 @@
 #include "compile/services.h"
 #include "ipam/pool.h"
 #include "linux/helper.h"
+#include "linux/leftovers.h"
 #include "linux/netlink.h"
 #include "linux/programs.h"
 #include "linux/tables.h"
@@ -51,6 +52,7 @@ struct agent {
 	uint32_t nft_generation; /* of the ruleset in which our table was as we left it */
 	struct text nft_table; /* what the kernel then said of it; empty: write it anew */
 	uint32_t firewall_generation; /* of the one that others' chains were last seen in */
+	struct leftovers_watch leftovers; /* of kube-proxy */
 	struct loop_timer bury; /* deletes the links of removed pods in groups */
 	unsigned int dying_group; /* the group that links of removed pods are put into */
 	unsigned int dying_count; /* how many are in it */

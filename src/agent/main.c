@@ -193,6 +193,7 @@ static int agent_open_as_root(
 		r = tables_open(programs_table_directory(agent->bpf_directory), &agent->tables, err);
 	setfsuid(getuid());
 	setfsgid(getgid());
+	leftovers_watch_open(&agent->leftovers);
 	return r;
 }
 
@@ -270,6 +271,7 @@ static void agent_close(struct agent *agent)
 	for (unsigned int i = 0; i < AGENT_FAMILIES; i++)
 		pool_clear(&agent->pool[i]);
 	node_forget_facts(agent);
+	leftovers_watch_close(&agent->leftovers);
 	tables_close(&agent->tables);
 	programs_free(&agent->programs);
 	netlink_close(&agent->netlink);
@@ -281,7 +283,7 @@ static void agent_init(struct agent *agent, const struct agent_options *options)
 {
 	*agent = (struct agent){
 		.objects.inotify = -1, .helper = HELPER_NONE, .lock = -1, .monitor = -1,
-		.question_table = -1, .ready_fd = options->ready_fd};
+		.question_table = -1, .ready_fd = options->ready_fd, .leftovers.names = {-1, -1}};
 	agent->tables.count = agent->tables.drop = agent->tables.flow = -1;
 	for (int i = 0; i < TABLE_MAX; i++)
 		agent->tables.fd[i] = -1;

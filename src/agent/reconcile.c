@@ -2,6 +2,7 @@
 #include "agent/reconcile.h"
 
 #include "agent/firewall.h"
+#include "agent/leftovers.h"
 #include "agent/node.h"
 #include "agent/pods.h"
 #include "agent/probe.h"
@@ -342,6 +343,7 @@ static int reconcile_known(struct agent *agent, const struct node *own, struct e
 		r = migrate_finish(agent->bpf_directory, tables, err);
 	if (r == 0)
 		r = firewall_keep(agent, err);
+	leftovers_tell(agent);
 	return r;
 }
 

@@ -15,6 +15,7 @@ extern const struct command commands[];
 int command_agent(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_uninstall(int argc, char **argv);
+int command_migrate(int argc, char **argv);
 int command_lab(int argc, char **argv);
 /* status, pods, nodes, drops, tables, diff, verdicts: questions to the agent. */
 int command_ask(int argc, char **argv);

@@ -11,6 +11,7 @@ const struct command commands[] = {
 	{"agent", "--objects DIR [--settings FILE]", "run this node's daemon", command_agent},
 	{"init", "[--settings FILE]", "prepare this node: directories, bpffs, sysctls", command_init},
 	{"uninstall", "", "take podwire off this node again", command_uninstall},
+	{"migrate", "[--remove] [-o FORMAT]", "what kube-proxy has left on this node", command_migrate},
 	{"lab", "COMMAND", "a cluster in network namespaces, from manifests", command_lab},
 	{"status", "[-o FORMAT]", "is this node well, and what is not", command_ask},
 	{"pods", "[-o FORMAT]", "pods of this node", command_ask},

@@ -7,10 +7,7 @@
 #include <stdint.h>
 
 /*
- * nftables, by the program `nft` (libnftables is GPL-2-only). It is looked for in /usr/sbin, /sbin
- * and /usr/bin, never in PATH, gets an empty environment and no descriptor but its pipes, and is
- * killed after NFT_SECONDS. An agent without root hands it CAP_NET_ADMIN, which therefore must
- * still be in its bounding set (privilege.h).
+ * nftables, by the program `nft` (libnftables is GPL-2-only), see tool.h.
  *
  * The caller waits for it, 3 ms as a rule: at start and in helpers, not for every packet's sake.
  */

@@ -8,7 +8,7 @@ import pytest
 from labs import PODWIRE, ROOT, run
 
 QUESTIONS = ["status", "pods", "nodes", "drops", "tables", "diff"]
-COMMANDS = [*QUESTIONS, "verdicts", "agent", "init", "uninstall", "lab"]
+COMMANDS = [*QUESTIONS, "verdicts", "agent", "init", "uninstall", "migrate", "lab"]
 LAB_VERBS = ["up", "apply", "delete", "get", "exec", "matrix", "check", "down"]
 
 
