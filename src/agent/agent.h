@@ -2,6 +2,8 @@
 #pragma once
 
 #include "agent/attachments.h"
+#include "agent/health.h"
+#include "agent/metrics.h"
 #include "agent/objects.h"
 #include "base/loop.h"
 #include "base/text.h"
@@ -25,6 +27,7 @@
 #define AGENT_FAMILIES 2
 
 struct control;
+struct http;
 
 struct agent {
 	struct settings settings;
@@ -46,6 +49,9 @@ struct agent {
 	uint64_t services_compared_ns; /* with the kernel; 0: never */
 	char *services_refused; /* NULL, or what the kernel has no room for */
 	struct control *control;
+	struct http *http;
+	struct health health;
+	struct metrics metrics;
 	struct loop_timer retry, settle, repair;
 	bool repair_soon; /* a comparison is due because something has changed */
 	int monitor; /* -1: not listening */
@@ -71,4 +77,4 @@ struct agent {
 
 /* Descriptors that the loop waits for. */
 enum agent_ref { AGENT_REF_LISTEN, AGENT_REF_CONNECTION, AGENT_REF_OBJECTS, AGENT_REF_HELPER,
-	AGENT_REF_MONITOR, AGENT_REF_MAX };
+	AGENT_REF_MONITOR, AGENT_REF_HTTP_LISTEN, AGENT_REF_HTTP, AGENT_REF_MAX };

@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/bury.h"
 #include "agent/control.h"
+#include "agent/http.h"
 #include "agent/masquerade.h"
 #include "agent/node.h"
 #include "agent/place.h"
@@ -56,6 +57,7 @@ static void agent_objects_event(struct loop *loop, const struct loop_ref *ref, u
 
 	(void)events;
 	objects_drain(&agent->objects);
+	health_queued(agent);
 	/* From the first event on, not the last: who writes all the time must not put it off. */
 	if (!agent->settle.place)
 		loop_timer_set_in(loop, &agent->settle, AGENT_SETTLE_MS);
@@ -67,6 +69,8 @@ static const loop_function agent_functions[AGENT_REF_MAX] = {
 	[AGENT_REF_OBJECTS] = agent_objects_event,
 	[AGENT_REF_HELPER] = bury_event,
 	[AGENT_REF_MONITOR] = repair_event,
+	[AGENT_REF_HTTP_LISTEN] = http_listen_event,
+	[AGENT_REF_HTTP] = http_connection_event,
 };
 
 static void agent_read_objects(struct loop *loop, struct loop_timer *timer)
@@ -81,6 +85,20 @@ static void agent_read_objects(struct loop *loop, struct loop_timer *timer)
 	}
 	if (r > 0)
 		reconcile(agent);
+	else if (r == 0)
+		health_applied(agent);
+}
+
+static void agent_object_changed(void *context, const struct object *old, const struct object *new)
+{
+	struct agent *agent = context;
+
+	if (old)
+		services_touch(&agent->services, old);
+	if (new)
+		services_touch(&agent->services, new);
+	health_changed(agent, old, new);
+	metrics_changed(agent, old, new);
 }
 
 static void agent_retry(struct loop *loop, struct loop_timer *timer)
@@ -207,8 +225,12 @@ static int agent_open_sockets(
 		.user = agent->settings.user,
 		.listen_ref = AGENT_REF_LISTEN,
 		.connection_ref = AGENT_REF_CONNECTION};
+	struct http_options http = {
+		.listen_ref = AGENT_REF_HTTP_LISTEN, .connection_ref = AGENT_REF_HTTP};
 	int r = loop_open(&agent->loop, agent_functions, AGENT_REF_MAX, agent, err);
 
+	if (r == 0)
+		agent->http = http_open(agent->loop, &http);
 	return r < 0 ? r : control_open(agent->loop, &control, &agent->control, err);
 }
 
@@ -220,7 +242,8 @@ static int agent_open_as_user(
 
 	if (r == 0)
 		r = objects_open(&agent->objects, options->objects, err);
-	agent->objects.services = &agent->services;
+	agent->objects.changed = agent_object_changed;
+	agent->objects.context = agent;
 	if (r == 0)
 		r = probe_start(agent, err);
 	if (r == 0)
@@ -228,6 +251,7 @@ static int agent_open_as_user(
 			err);
 	if (r == 0)
 		r = attachments_read(agent->attachments_directory, &agent->attachments, err);
+	health_queued(agent);
 	if (r == 0)
 		r = objects_read(&agent->objects, err);
 	return r < 0 ? r : 0;
@@ -260,6 +284,9 @@ static int agent_run(struct agent *agent, struct err *err)
 static void agent_close(struct agent *agent)
 {
 	control_close(&agent->control);
+	health_clear(agent);
+	http_close(&agent->http);
+	metrics_clear(agent);
 	repair_stop(agent);
 	probe_stop(agent);
 	objects_close(&agent->objects);
@@ -288,6 +315,7 @@ static void agent_init(struct agent *agent, const struct agent_options *options)
 	for (int i = 0; i < TABLE_MAX; i++)
 		agent->tables.fd[i] = -1;
 	agent->started_ns = clock_monotonic_ns();
+	metrics_start(agent);
 	agent->retry = (struct loop_timer){.function = agent_retry, .data = agent};
 	agent->settle = (struct loop_timer){.function = agent_read_objects, .data = agent};
 	snprintf(agent->attachments_directory, sizeof(agent->attachments_directory),

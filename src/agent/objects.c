@@ -187,10 +187,11 @@ static bool refusal_protects(const struct load_result *result, const struct obje
 	return false;
 }
 
-static void objects_tell(struct objects *objects, const struct object *object)
+static void objects_tell(
+	struct objects *objects, const struct object *old, const struct object *new)
 {
-	if (objects->services && object)
-		services_touch(objects->services, object);
+	if (objects->changed)
+		objects->changed(objects->context, old, new);
 }
 
 /* What the store has of it is another version now, or the first one. */
@@ -202,8 +203,7 @@ static bool objects_put(struct objects *objects, struct object **object)
 
 	if (change == STORE_UNCHANGED)
 		return false;
-	objects_tell(objects, old);
-	objects_tell(objects, new);
+	objects_tell(objects, old, new);
 	return true;
 }
 
@@ -226,7 +226,7 @@ static bool objects_sweep(struct objects *objects, const struct hash *present)
 				continue;
 			free(hash_remove(&objects->sources, title));
 			gone = store_remove(&objects->store, kind, object->namespace, object->name);
-			objects_tell(objects, gone);
+			objects_tell(objects, gone, NULL);
 			object_free(&gone);
 			changed = true;
 		}

@@ -3,7 +3,6 @@
 
 #include "base/err.h"
 #include "base/hash.h"
-#include "compile/services.h"
 #include "model/load.h"
 #include "model/store.h"
 
@@ -27,7 +26,10 @@ struct objects {
 	struct hash sources; /* object_title -> name of its file, for free() */
 	struct load_result result; /* of the last reading; its objects have gone to the store */
 	bool read_once;
-	struct services *services; /* who is told of each change; NULL: nobody */
+	/* Is told of each change, if it is there; of the first version `old` is NULL, of none any more
+	   `new`. */
+	void (*changed)(void *context, const struct object *old, const struct object *new);
+	void *context;
 };
 
 /* Starts to watch, reads nothing yet. */

@@ -8,6 +8,7 @@
 #include "agent/probe.h"
 #include "agent/services.h"
 #include "agent/sockets.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -116,6 +117,7 @@ static void crowd_tell(struct agent *agent, const struct crowd *crowd, const str
 	for (size_t i = 0; i < wanted->count; i++)
 		count[wanted->row[i].table]++;
 	for (enum table table = 0; table < TABLE_MAX; table++) {
+		agent->metrics.rows[table] = count[table];
 		unsigned int size = agent->tables.size[table];
 		_free_ char *name = mem_format("table %s", table_infos[table].name);
 
@@ -295,7 +297,6 @@ static int reconcile_rows(struct agent *agent, struct err *err)
 	struct crowd crowd = {0};
 	int r;
 
-	problems_clear(&agent->problems);
 	pods_make_pools(agent);
 	reconcile_wanted(agent, &wanted, &agent->problems);
 	r = reconcile_held(agent, &held, err);
@@ -377,14 +378,20 @@ static void reconcile_tell_ready(struct agent *agent, bool ready)
 
 void reconcile(struct agent *agent)
 {
+	uint64_t begun = clock_monotonic_ns();
 	struct err err = {0};
-	int r = reconcile_all(agent, &err);
+	int r;
 
+	problems_clear(&agent->problems);
+	r = reconcile_all(agent, &err);
+	health_keep(agent);
 	agent->reconciled++;
 	if (r < 0 && strcmp(agent->last_error, err.text) != 0)
 		log_error("%s; trying again", err.text);
 	snprintf(agent->last_error, sizeof(agent->last_error), "%s", r < 0 ? err.text : "");
 	if (r < 0)
 		loop_timer_set_in(agent->loop, &agent->retry, RECONCILE_RETRY_MS);
+	metrics_synced(agent, begun, r == 0);
+	health_applied(agent);
 	reconcile_tell_ready(agent, r == 0 && (agent->pool[0].size || agent->pool[1].size));
 }

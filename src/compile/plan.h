@@ -63,6 +63,9 @@ enum plan_list { LIST_INSIDE, LIST_OUTSIDE, LIST_HERE, LIST_MAX };
 #define PLAN_NO_SET SIZE_MAX
 #define PLAN_NO_TARGET SIZE_MAX
 
+/* Which of a Service's two traffic policies. */
+enum plan_policy { POLICY_INTERNAL, POLICY_EXTERNAL, POLICY_MAX };
+
 struct plan_row {
 	struct service_key key;
 	struct service_row row; /* without what depends on sets */
@@ -93,6 +96,8 @@ struct plan {
 		size_t count, capacity;
 	} rows;
 	size_t backends; /* in all sets */
+	/* Ports that drop, since the policy is Local and all endpoints are elsewhere. */
+	uint16_t without_local[POLICY_MAX][FAMILY_MAX];
 	struct problems *problems; /* NULL: not wanted */
 };
 

@@ -340,6 +340,19 @@ static size_t plan_targets(struct service_plan *p, struct targets *targets)
 	return i;
 }
 
+static void plan_count_local(struct service_plan *p, const struct targets *targets)
+{
+	const struct service *service = p->service;
+	bool outside = targets->port->node_port || service_names_addresses(service);
+
+	if (!targets->any || targets->local != PLAN_NO_SET)
+		return;
+	if (service->internal_policy == TRAFFIC_LOCAL && p->cluster != PLAN_NO_CLAIM)
+		p->plan->without_local[POLICY_INTERNAL][p->family]++;
+	if (service->external_policy == TRAFFIC_LOCAL && outside)
+		p->plan->without_local[POLICY_EXTERNAL][p->family]++;
+}
+
 static void plan_family(struct service_plan *p)
 {
 	const struct service *service = p->service;
@@ -353,6 +366,7 @@ static void plan_family(struct service_plan *p)
 			plan_cluster_port(p, &targets[i]);
 		if (targets[i].port->node_port)
 			plan_node_port(p, &targets[i]);
+		plan_count_local(p, &targets[i]);
 	}
 	plan_load_balancer_sources(p);
 	plan_externals(p, targets, count);

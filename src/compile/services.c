@@ -242,6 +242,20 @@ static void owner_hold(const struct update *update, uint32_t number, const struc
 	owner->held_size = size;
 }
 
+static void owner_count_local(struct services *services, uint32_t number, const struct plan *plan)
+{
+	struct owner *owner = &services->owner[number];
+
+	for (enum plan_policy policy = 0; policy < POLICY_MAX; policy++) {
+		for (enum family family = FAMILY_IPV4; family < FAMILY_MAX; family++) {
+			services->without_local[policy][family] +=
+				(size_t)plan->without_local[policy][family] -
+				owner->without_local[policy][family];
+			owner->without_local[policy][family] = plan->without_local[policy][family];
+		}
+	}
+}
+
 static void owner_compile(const struct update *update, uint32_t number)
 {
 	struct services *services = update->services;
@@ -258,6 +272,7 @@ static void owner_compile(const struct update *update, uint32_t number)
 	plan_rows(&plan, &rows);
 	rows_sort(&rows);
 	owner_hold(update, number, &rows);
+	owner_count_local(services, number, &plan);
 	if (update->every)
 		for (size_t i = 0; i < rows.count; i++)
 			rows_add(update->every, rows.row[i].table, rows.row[i].key,

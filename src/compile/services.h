@@ -18,6 +18,7 @@ struct owner {
 	unsigned char *held; /* table, key and digest of each of its rows, in order */
 	size_t held_size;
 	struct problems *problems; /* NULL: none */
+	uint16_t without_local[POLICY_MAX][FAMILY_MAX]; /* as its plan says */
 	bool dirty, listed;
 	bool names_addresses; /* that may be reserved */
 };
@@ -37,6 +38,7 @@ struct services {
 	/* Of all rows, by table: how many, and the sum of their digests. */
 	size_t row_count[TABLE_MAX];
 	uint64_t row_sum[TABLE_MAX];
+	size_t without_local[POLICY_MAX][FAMILY_MAX]; /* of all owners */
 };
 
 /* What there is to compile from, besides what was touched. */

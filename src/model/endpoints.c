@@ -71,10 +71,17 @@ static const struct field_table endpoint_table = {
 	.size = sizeof(struct endpoint),
 };
 
+/* The EndpointSlice controller writes when what made it write has happened. */
+static const struct field slice_meta_fields[] = {META_FIELDS,
+	FIELD(endpoint_slice, changed_ns, "annotations", 12, FIELD_MAP_TIME,
+		.entry = "endpoints.kubernetes.io/last-change-trigger-time")};
+static const struct field_table slice_meta = {
+	.fields = slice_meta_fields, .count = ARRAY_SIZE(slice_meta_fields)};
+
 static int endpoint_slice_check(void *value, const struct json_at *at, struct err *err);
 
 static const struct field endpoint_slice_fields[] = {
-	FIELD(endpoint_slice, object, "metadata", 1, FIELD_STRUCT, .table = &meta_table,
+	FIELD(endpoint_slice, object, "metadata", 1, FIELD_STRUCT, .table = &slice_meta,
 		.flags = FIELD_REQUIRED),
 	FIELD(endpoint_slice, endpoints, "endpoints", 2, FIELD_STRUCT, .table = &endpoint_table,
 		.flags = FIELD_LIST),

@@ -35,6 +35,7 @@ struct endpoint {
 
 struct endpoint_slice {
 	struct object object;
+	uint64_t changed_ns; /* since 1970, when what it tells of happened; 0: not said */
 	enum address_type address_type;
 	struct {
 		struct endpoint *list;

@@ -26,6 +26,7 @@ enum field_type {
 	FIELD_HOST, /* struct host */
 	FIELD_ENUM, /* an enum, by `names` */
 	FIELD_MAP, /* struct labels */
+	FIELD_MAP_TIME, /* uint64_t, ns since 1970, of a map's `entry`; 0: it has none, or it is no time */
 	FIELD_STRUCT, /* `table`; with offset 0 its fields are those of the struct around it */
 	FIELD_POINTER, /* a pointer to what `table` describes; NULL: absent */
 	FIELD_TYPE_MAX
@@ -60,6 +61,7 @@ struct field {
 	size_t offset;
 	const struct field_table *table; /* FIELD_STRUCT, FIELD_POINTER */
 	const struct enum_names *names; /* FIELD_ENUM */
+	const char *entry; /* FIELD_MAP_TIME */
 	const struct string_rule *rule; /* of a string, of the values of a map; NULL: any */
 	uint32_t minimum, maximum; /* FIELD_NUMBER */
 	uint32_t preset; /* value where absent: FIELD_BOOL, FIELD_NUMBER */
@@ -114,7 +116,15 @@ struct kind_rule {
 extern const struct kind_rule node_kind, namespace_kind, pod_kind, service_kind;
 extern const struct kind_rule endpoint_slice_kind, network_policy_kind;
 
-extern const struct field_table meta_table; /* metadata, of struct object */
+/* Metadata, of struct object; the fields for a table that has more. */
+#define META_FIELDS                                                                                \
+	FIELD(object, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),                     \
+	FIELD(object, namespace, "namespace", 3, FIELD_STRING, .flags = FIELD_SHARED,              \
+		.rule = &label_rule),                                                              \
+	FIELD(object, created, "creationTimestamp", 8, FIELD_TIME),                                \
+	FIELD(object, deleting, "deletionTimestamp", 9, FIELD_PRESENT),                            \
+	FIELD(object, labels, "labels", 11, FIELD_MAP, .rule = &label_value_rule)
+extern const struct field_table meta_table;
 extern const struct field_table selector_table;
 
 /*

@@ -90,20 +90,29 @@ static bool bool_equal(const struct field *field, const void *a, const void *b)
 	return *(const bool *)a == *(const bool *)b;
 }
 
-/* RFC 3339, as the API server writes it. Parts of a second and other zones than UTC are read too. */
-static int time_read(
-	const struct field *field, const struct json_at *at, void *value, struct err *err)
+/* The part of a second behind the dot, in nanoseconds. */
+static const char *fraction_parse(const char *text, long *ret_ns)
 {
-	const char *text = json_is_string(at->value) ? string_at(at) : "", *rest = text;
-	char shown[JSON_SHOW_SIZE], sign = '+';
+	long unit = 100000000;
+
+	for (; *text >= '0' && *text <= '9'; text++, unit /= 10)
+		*ret_ns += (*text - '0') * unit;
+	return text;
+}
+
+/* RFC 3339, as the API server writes it. Parts of a second and other zones than UTC are read too. */
+static int time_parse(const char *text, struct timespec *ret_time)
+{
 	unsigned int hours = 0, minutes = 0;
 	struct tm tm = {0};
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	long ns = 0;
+	char sign = '+';
 	int length = 0;
 	time_t time;
 
-	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
 	if (rest && *rest == '.')
-		rest += 1 + strspn(rest + 1, "0123456789");
+		rest = fraction_parse(rest + 1, &ns);
 	if (rest && strcmp(rest, "Z") == 0)
 		rest++;
 	else if (rest && sscanf(rest, "%c%2u:%2u%n", &sign, &hours, &minutes, &length) == 3 &&
@@ -112,10 +121,34 @@ static int time_read(
 	else
 		rest = NULL;
 	if (!rest || *rest)
+		return -EINVAL;
+	time = timegm(&tm) - (sign == '-' ? -60 : 60) * (time_t)(60 * hours + minutes);
+	*ret_time = (struct timespec){.tv_sec = time > 0 ? time : 0, .tv_nsec = ns};
+	return 0;
+}
+
+static int time_read(
+	const struct field *field, const struct json_at *at, void *value, struct err *err)
+{
+	char shown[JSON_SHOW_SIZE];
+	struct timespec time;
+
+	if (!json_is_string(at->value) || time_parse(string_at(at), &time) < 0)
 		return json_error(at, err, "%s is no time; use one such as 2026-01-31T12:00:00Z",
 			json_show(at->value, shown));
-	time = timegm(&tm) - (sign == '-' ? -60 : 60) * (time_t)(60 * hours + minutes);
-	*(uint64_t *)value = time > 0 ? (uint64_t)time : 0;
+	*(uint64_t *)value = (uint64_t)time.tv_sec;
+	return 0;
+}
+
+/* Whoever writes the object may write what he likes there: it takes nothing else away. */
+static int map_time_read(
+	const struct field *field, const struct json_at *at, void *value, struct err *err)
+{
+	const char *text = json_string_value(json_object_get(at->value, field->entry));
+	struct timespec time;
+
+	if (text && time_parse(text, &time) == 0 && time.tv_sec < INT64_MAX / 1000000000)
+		*(uint64_t *)value = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 	return 0;
 }
 
@@ -371,4 +404,5 @@ const struct field_operations field_scalar_operations[FIELD_TYPE_MAX] = {
 	[FIELD_HOST] = {sizeof(struct host), host_read, host_clear, host_equal},
 	[FIELD_ENUM] = {sizeof(enum protocol), enum_read, NULL, enum_equal},
 	[FIELD_MAP] = {sizeof(struct labels), map_read, map_clear, map_equal},
+	[FIELD_MAP_TIME] = {sizeof(uint64_t), map_time_read, NULL, time_equal},
 };

@@ -5,6 +5,7 @@
 #include "model/field.h"
 
 #include <errno.h>
+#include <string.h>
 
 static const struct string_rule node_name_rule = {
 	name_is_subdomain, "no name of a Node; use at most 253 of a-z 0-9 '-' '.'"};
@@ -20,9 +21,20 @@ _Static_assert(ARRAY_SIZE(node_address_types) == NODE_ADDRESS_MAX, "a name for e
 static const struct enum_names node_address_type_names = {
 	"type of a node's address", node_address_types, NODE_ADDRESS_MAX};
 
+static const struct field node_taint_fields[] = {
+	FIELD(node_taint, key, "key", 1, FIELD_STRING, .flags = FIELD_REQUIRED | FIELD_SHARED),
+};
+static const struct field_table node_taint_table = {
+	.fields = node_taint_fields,
+	.count = ARRAY_SIZE(node_taint_fields),
+	.size = sizeof(struct node_taint),
+};
+
 static const struct field node_spec_fields[] = {
 	FIELD(node, first_range, "podCIDR", 1, FIELD_PREFIX),
 	FIELD(node, unschedulable, "unschedulable", 4, FIELD_BOOL),
+	FIELD(node, taints, "taints", 5, FIELD_STRUCT, .table = &node_taint_table,
+		.flags = FIELD_LIST),
 	FIELD(node, ranges, "podCIDRs", 7, FIELD_PREFIX, .flags = FIELD_LIST),
 };
 static const struct field_table node_spec = {
@@ -160,6 +172,14 @@ const struct prefix *node_range(const struct node *node, enum family family)
 		if (prefix_family(&node->ranges.list[i]) == family)
 			return &node->ranges.list[i];
 	return NULL;
+}
+
+bool node_is_eligible(const struct node *node)
+{
+	for (size_t i = 0; i < node->taints.count; i++)
+		if (strcmp(node->taints.list[i].key, "ToBeDeletedByClusterAutoscaler") == 0)
+			return false;
+	return !node->object.deleting;
 }
 
 enum family node_primary_family(const struct node *node)

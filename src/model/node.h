@@ -18,10 +18,18 @@ struct node_address {
 	char *name; /* of the types that are names, else NULL */
 };
 
+struct node_taint {
+	char *key;
+};
+
 struct node {
 	struct object object;
 	struct prefixes ranges; /* podCIDRs: at most one of each family, in the order given */
 	bool unschedulable;
+	struct {
+		struct node_taint *list;
+		size_t count;
+	} taints;
 	struct {
 		struct node_address *list;
 		size_t count;
@@ -37,5 +45,7 @@ const struct node *object_node_const(const struct object *object);
 const struct addr *node_internal_ip(const struct node *node, enum family family);
 /* The pod range of a family, NULL where there is none. */
 const struct prefix *node_range(const struct node *node, enum family family);
+/* May load balancers send new connections here? Not to a node that is about to go (KEP-3836). */
+bool node_is_eligible(const struct node *node);
 /* The family of the first pod range, else of the first InternalIP, else FAMILY_NONE. */
 enum family node_primary_family(const struct node *node);

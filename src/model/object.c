@@ -28,14 +28,7 @@ static const char *const protocol_texts[] = {
 _Static_assert(ARRAY_SIZE(protocol_texts) == PROTOCOL_MAX, "a name for each protocol");
 const struct enum_names protocol_names = {"protocol", protocol_texts, PROTOCOL_MAX};
 
-static const struct field meta_fields[] = {
-	FIELD(object, name, "name", 1, FIELD_STRING, .flags = FIELD_REQUIRED),
-	FIELD(object, namespace, "namespace", 3, FIELD_STRING, .flags = FIELD_SHARED,
-		.rule = &label_rule),
-	FIELD(object, created, "creationTimestamp", 8, FIELD_TIME),
-	FIELD(object, deleting, "deletionTimestamp", 9, FIELD_PRESENT),
-	FIELD(object, labels, "labels", 11, FIELD_MAP, .rule = &label_value_rule),
-};
+static const struct field meta_fields[] = {META_FIELDS};
 const struct field_table meta_table = {.fields = meta_fields, .count = ARRAY_SIZE(meta_fields)};
 
 const char *kind_name(enum kind kind)

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/yaml.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@ enum setting_type {
 	SETTING_NODE_PORTS,
 	SETTING_DEVICES,
 	SETTING_PATH,
+	SETTING_BINDS,
 	SETTING_LOG_LEVEL,
 };
 
@@ -80,9 +82,25 @@ static const struct setting settings_table[] = {
 		false, "how long a freed address rests before it is given again"},
 	{"cgroup", SETTING_PATH, AT(cgroup), 0, 0, "the root", "directory", false,
 		"cgroup2 directory whose processes have Services in the socket call"},
+	{"healthzBindAddresses", SETTING_BINDS, AT(healthz), 0, 0, "[0.0.0.0:10256, \"[::]:10256\"]",
+		"addresses", false, "where /healthz and /livez are served; [] for nowhere"},
+	{"metricsBindAddresses", SETTING_BINDS, AT(metrics), 0, 0,
+		"[127.0.0.1:10249, \"[::1]:10249\"]", "addresses", false,
+		"where /metrics, /proxyMode and /healthz are served; [] for nowhere"},
+	{"healthTimeoutSeconds", SETTING_NUMBER, AT(health_timeout_seconds), 1, 86400, "60", "seconds",
+		false, "how old a change may be that is not applied while the node is healthy"},
 	{"logLevel", SETTING_LOG_LEVEL, AT(log_level), 0, 0, "info", "", false,
 		"error, warning, info or debug"},
 };
+
+/* All addresses of the node, or its loopback ones, in both families. */
+static void binds_default(struct settings_binds *binds, uint16_t port, bool loopback)
+{
+	addr_set_v4(&binds->addr[0], htonl(loopback ? INADDR_LOOPBACK : INADDR_ANY));
+	binds->addr[1].bytes[15] = loopback;
+	binds->port[0] = binds->port[1] = port;
+	binds->count = 2;
+}
 
 void settings_defaults(struct settings *settings)
 {
@@ -99,15 +117,18 @@ void settings_defaults(struct settings *settings)
 		.user = 6083,
 		.flow_entries = 65536,
 		.address_rest_seconds = 30,
+		.health_timeout_seconds = 60,
 		.log_level = LOG_LEVEL_INFO,
 	};
+	binds_default(&settings->healthz, 10256, false);
+	binds_default(&settings->metrics, 10249, true);
 }
 
 void settings_print_keys(void (*print)(const char *line, void *context), void *context)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(settings_table); i++) {
 		const struct setting *s = &settings_table[i];
-		_free_ char *line = mem_format("  %-20s %-16s %-12s %-8s %s", s->key, s->fallback,
+		_free_ char *line = mem_format("  %-20s %-16s  %-12s %-8s %s", s->key, s->fallback,
 			s->unit, s->live ? "live" : "restart", s->help);
 
 		print(line, context);
@@ -192,6 +213,56 @@ static int setting_read_ranges(
 			return json_error(&item, err,
 				"\"%s\" is no range; use one such as 10.244.0.0/16 or fd00::/48", text);
 		ranges->count++;
+	}
+	return 0;
+}
+
+/* ADDRESS:PORT, an IPv6 address in brackets. */
+static int bind_parse(const char *text, struct addr *ret_addr, uint16_t *ret_port)
+{
+	const char *end = strrchr(text, ':');
+	size_t length = end ? (size_t)(end - text) : 0;
+	char address[ADDR_TEXT_SIZE + 2];
+	unsigned long port;
+	char *rest;
+
+	if (!length || length >= sizeof(address) || end[1] < '0' || end[1] > '9')
+		return -EINVAL;
+	port = strtoul(end + 1, &rest, 10);
+	memcpy(address, text, length);
+	address[length] = '\0';
+	if (*rest || !port || port > UINT16_MAX)
+		return -EINVAL;
+	*ret_port = (uint16_t)port;
+	if (address[0] != '[')
+		return strchr(address, ':') ? -EINVAL : addr_parse(address, ret_addr);
+	if (address[length - 1] != ']')
+		return -EINVAL;
+	address[length - 1] = '\0';
+	return strchr(address, ':') ? addr_parse(address + 1, ret_addr) : -EINVAL;
+}
+
+static int setting_read_binds(
+	const struct json_at *at, struct settings_binds *binds, struct err *err)
+{
+	int r = setting_check_array(at, SETTINGS_BINDS, "addresses such as 0.0.0.0:10256", err);
+
+	if (r < 0)
+		return r;
+	*binds = (struct settings_binds){0};
+	for (size_t i = 0; i < json_array_size(at->value); i++) {
+		struct json_at item = json_element(at, i);
+		const char *text;
+
+		r = json_as_string(&item, &text, err);
+		if (r < 0)
+			return r;
+		if (bind_parse(text, &binds->addr[i], &binds->port[i]) < 0)
+			return json_error(&item, err,
+				"\"%s\" is no address with a port; use one such as 0.0.0.0:10256 or "
+				"[::]:10256",
+				text);
+		binds->count++;
 	}
 	return 0;
 }
@@ -327,6 +398,8 @@ static int setting_read(const struct setting *setting, const struct json_at *at,
 		return setting_read_devices(at, settings, err);
 	case SETTING_PORTS:
 		return setting_read_ports(at, settings, err);
+	case SETTING_BINDS:
+		return setting_read_binds(at, member, err);
 	case SETTING_PATH:
 		return setting_read_path(at, member, err);
 	case SETTING_LOG_LEVEL:

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "net/prefix.h"
 
+#include <stdint.h>
+
 /*
  * The settings file, podwire.yaml. Every key stands in one table (settings.c) with its default,
  * its unit, and whether a change is taken up live or needs the agent to start anew.
@@ -22,9 +24,17 @@ enum settings_route {
 #define SETTINGS_DEVICES 8
 #define SETTINGS_DEVICE_SIZE 16
 #define SETTINGS_PATH_SIZE 512
+#define SETTINGS_BINDS 8
 
 struct settings_ranges {
 	struct prefix range[SETTINGS_RANGES];
+	unsigned int count;
+};
+
+/* Where something is served; an unspecified address means all of its family. */
+struct settings_binds {
+	struct addr addr[SETTINGS_BINDS];
+	uint16_t port[SETTINGS_BINDS];
 	unsigned int count;
 };
 
@@ -58,6 +68,8 @@ struct settings {
 	unsigned int flow_entries;
 	unsigned int address_rest_seconds; /* before an address that was freed is given again */
 	char cgroup[SETTINGS_PATH_SIZE]; /* whose sockets are translated; empty: all */
+	struct settings_binds healthz, metrics;
+	unsigned int health_timeout_seconds; /* an older change that is not applied is a fault */
 	enum log_level log_level;
 };
 

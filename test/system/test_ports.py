@@ -9,8 +9,10 @@ from labs import HERE, PYTHON, is_ipv6
 TUNNEL = 6083
 CONTROL_TCP, CONTROL_UDP = 9801, 9802
 
-# All that a node has open, and why. Nothing of podwire's but the tunnel is a port at all.
-OPEN_TCP = {8080: "the pod of the lab on the node's network", CONTROL_TCP: "this test's control"}
+# All that a node has open, and why. Podwire's ports for TCP only answer, see test_health.py.
+OPEN_TCP = {8080: "the pod of the lab on the node's network", CONTROL_TCP: "this test's control",
+            10256: "health, for load balancers"}
+LOOPBACK_TCP = {10249: "metrics"}
 OPEN_UDP = {7778: "the same pod", CONTROL_UDP: "this test's control",
             TUNNEL: "VXLAN, which takes only what nodes send; from pods it is dropped"}
 
@@ -68,7 +70,8 @@ def test_every_port(lab, where):
         "the node": (lab.node, ["127.0.0.1", "::1"])}[where]
     for address, found in scan(lab, source, targets).items():
         silent = DHCP[is_ipv6(address)] if "pod" in where else []  # dropped by name, see test_guard.py
-        assert found == {"tcp": sorted(OPEN_TCP), "silent": [],
+        tcp = [*OPEN_TCP, *(LOOPBACK_TCP if where == "the node" else ())]
+        assert found == {"tcp": sorted(tcp), "silent": [],
                          "udp": sorted([*OPEN_UDP, *silent])}, address
 
 

@@ -30,7 +30,6 @@ static int scene_open(void **state)
 
 	settings_defaults(&agent->settings);
 	snprintf(agent->settings.node, sizeof(agent->settings.node), "alpha");
-	agent->objects.services = &agent->services;
 	for (enum table table = 0; table < TABLE_MAX; table++)
 		agent->tables.fd[table] = table_is_of_services(table) ? table_make(table) : -1;
 	*state = agent;

@@ -93,6 +93,37 @@ static void test_fields(void **state)
 	assert_int_equal(slice->ports.list[1].protocol, PROTOCOL_UDP);
 }
 
+/* Whoever writes a slice may write what he likes into annotations: what is no time is none. */
+static void test_change_time(void **state)
+{
+	static const struct {
+		const char *time;
+		uint64_t ns;
+	} rows[] = {
+		{"'2026-01-31T12:00:00Z'", UINT64_C(1769860800000000000)},
+		{"'2026-01-31T12:00:00.123456789Z'", UINT64_C(1769860800123456789)},
+		{"'2026-01-31T13:00:00.5+01:00'", UINT64_C(1769860800500000000)},
+		{"'2026-01-31T12:00:00.1234567899999Z'", UINT64_C(1769860800123456789)},
+		{"'9999-01-31T12:00:00Z'", 0},
+		{"'1900-01-31T12:00:00Z'", 0},
+		{"yesterday", 0},
+		{"7", 0},
+		{"null", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *text = mem_format(
+			"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+			"metadata: {name: a, annotations: {other: [1], "
+			"endpoints.kubernetes.io/last-change-trigger-time: %s}}\n"
+			"addressType: IPv4\n",
+			rows[i].time);
+		_cleanup_(object_free) struct object *object = object_of(text);
+
+		assert_int_equal(object_endpoint_slice(object)->changed_ns, rows[i].ns);
+	}
+}
+
 static void test_names_reach_nobody(void **state)
 {
 	_cleanup_(object_free) struct object *object = object_of(
@@ -107,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_change_time),
 		cmocka_unit_test(test_names_reach_nobody),
 	};
 

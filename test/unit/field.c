@@ -21,6 +21,7 @@ static void check_field(const struct field_table *table, size_t index, unsigned 
 	assert_true(field->type < FIELD_TYPE_MAX);
 	assert_int_equal(field->table != NULL, nested);
 	assert_int_equal(field->names != NULL, field->type == FIELD_ENUM);
+	assert_int_equal(field->entry != NULL, field->type == FIELD_MAP_TIME);
 	if (!nested)
 		assert_non_null(field_scalar_operations[field->type].read);
 	if (field->type == FIELD_NUMBER)

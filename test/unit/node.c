@@ -49,6 +49,8 @@ static const struct object_case cases[] = {
 		"status.addresses[0].type: \"IP\" is no type of a node's address; use InternalIP, "
 		"ExternalIP, Hostname, InternalDNS or ExternalDNS"},
 	{"hostname", NODE "status: {addresses: [{type: Hostname, address: alpha}]}\n", NULL},
+	{"taint without a key", NODE "spec: {taints: [{effect: NoExecute}]}\n",
+		"spec.taints[0].key: is missing"},
 	{"list", NODE "status: {addresses: {}}\n", "status.addresses: an object is no list"},
 	{"spec is a list", NODE "spec: []\n", "spec: a list is no object"},
 };
@@ -95,6 +97,30 @@ static void test_primary_family(void **state)
 	assert_null(node_internal_ip(object_node(address), FAMILY_IPV4));
 }
 
+static void test_eligible(void **state)
+{
+	static const struct {
+		const char *text;
+		bool eligible;
+	} rows[] = {
+		{NODE, true},
+		{NODE "spec: {unschedulable: true}\n", true},
+		{NODE "spec: {taints: [{key: node.kubernetes.io/not-ready, effect: NoExecute}]}\n",
+			true},
+		{NODE "spec: {taints: [{key: a}, {key: ToBeDeletedByClusterAutoscaler, value: '1'}]}\n",
+			false},
+		{"apiVersion: v1\nkind: Node\n"
+		 "metadata: {name: alpha, deletionTimestamp: '2026-01-31T12:00:00Z'}\n",
+			false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(object_free) struct object *object = object_of(rows[i].text);
+
+		assert_int_equal(node_is_eligible(object_node(object)), rows[i].eligible);
+	}
+}
+
 /* podCIDR alone and podCIDRs alone say the same. */
 static void test_equal(void **state)
 {
@@ -115,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_primary_family),
+		cmocka_unit_test(test_eligible),
 		cmocka_unit_test(test_equal),
 	};
 

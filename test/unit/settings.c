@@ -31,7 +31,9 @@ static void test_every_key(void **state)
 				   "markMask: 0x300\nuser: 1234\nflowEntries: 1024\n"
 				   "externalCIDRs: [198.51.100.0/24]\n"
 				   "nodePortAddresses: [localhost, 10.2.0.0/16]\n"
-				   "addressRestSeconds: 5\ncgroup: /a/b\nlogLevel: debug\n";
+				   "addressRestSeconds: 5\ncgroup: /a/b\nlogLevel: debug\n"
+				   "healthzBindAddresses: []\nhealthTimeoutSeconds: 7\n"
+				   "metricsBindAddresses: ['[fd01::1]:1', 10.0.0.1:65535]\n";
 	struct settings s;
 	struct err err;
 
@@ -61,6 +63,13 @@ static void test_every_key(void **state)
 	assert_int_equal(s.address_rest_seconds, 5);
 	assert_string_equal(s.cgroup, "/a/b");
 	assert_int_equal(s.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(s.healthz.count, 0);
+	assert_int_equal(s.health_timeout_seconds, 7);
+	assert_int_equal(s.metrics.count, 2);
+	assert_int_equal(addr_family(&s.metrics.addr[0]), FAMILY_IPV6);
+	assert_int_equal(s.metrics.port[0], 1);
+	assert_int_equal(addr_family(&s.metrics.addr[1]), FAMILY_IPV4);
+	assert_int_equal(s.metrics.port[1], 65535);
 }
 
 static void test_what_is_refused(void **state)
@@ -93,6 +102,20 @@ static void test_what_is_refused(void **state)
 		{"mark: 0x40", "mark: 0x40"},
 		{"markMask: 0x70", "markMask"},
 		{"logLevel: loud", "logLevel: \"loud\""},
+		{"metricsBindAddresses: 127.0.0.1:1", "metricsBindAddresses"},
+		{"metricsBindAddresses: [1]", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: [127.0.0.1]", "metricsBindAddresses[0]: \"127.0.0.1\""},
+		{"metricsBindAddresses: ['127.0.0.1:']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['127.0.0.1:0']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['127.0.0.1:65536']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['127.0.0.1:-1']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['127.0.0.1:1x']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: [':10249']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['::1:10249']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['[127.0.0.1]:10249']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['[::1:10249']", "metricsBindAddresses[0]"},
+		{"metricsBindAddresses: ['localhost:10249']", "metricsBindAddresses[0]"},
+		{"healthTimeoutSeconds: 0", "healthTimeoutSeconds: 0"},
 		{"node: a\nnode: b", "node"},
 		{"node: [", "line"},
 	};
