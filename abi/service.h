@@ -150,6 +150,18 @@ struct session_row {
 };
 _Static_assert(sizeof(struct session_row) == 40, "no padding");
 
+/* Table pw_usage: a Service's port in one family -> what it has seen, per processor. */
+struct usage_key {
+	__u64 port; /* of service_row */
+	__u32 family; /* 4 or 6 */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct usage_key) == 16, "no padding");
+
+struct usage_row {
+	__u64 connections; /* flows that this node has led to a backend */
+};
+
 /* Table pw_affinity: client and Service port -> the backend of its last new flow. */
 struct affinity_key {
 	struct addr client;

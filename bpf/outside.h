@@ -98,7 +98,8 @@ static __always_inline void outside_remember(
 {
 	struct session_row session = {.serving = plan->serving,
 		.backend_port = plan->backend_port,
-		.client_port = key->client_port};
+		.client_port = key->client_port,
+		.last_ns = bpf_ktime_get_coarse_ns()};
 
 	session.backend = plan->backend;
 	bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);

@@ -112,6 +112,20 @@ static __always_inline const struct backend_row *service_before(const struct ser
 	return member ? service_backend(list, member->index) : NULL;
 }
 
+/* A flow begins that this node leads to a backend. A packet may interrupt a socket's call. */
+static __always_inline void service_count(__u64 port, const struct addr *frontend)
+{
+	struct usage_key key = {.port = port, .family = addr_is_v4(frontend) ? 4 : 6};
+	struct usage_row *usage = bpf_map_lookup_elem(&pw_usage, &key), fresh = {};
+
+	if (usage) {
+		__sync_fetch_and_add(&usage->connections, 1);
+		return;
+	}
+	fresh.connections = 1;
+	bpf_map_update_elem(&pw_usage, &key, &fresh, BPF_ANY);
+}
+
 /*
  * The backend of a new flow, or NULL: then list->answer says what happens, unless rows are just
  * being changed, which the caller answers like an empty list. `client` matters for affinity only.

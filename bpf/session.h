@@ -74,6 +74,8 @@ static __always_inline struct session_row *session_find(
 	session = bpf_map_lookup_elem(&pw_session, key);
 	if (session && row->serving && !session_still_serves(row, session))
 		return NULL;
+	if (session)
+		session->last_ns = bpf_ktime_get_coarse_ns();
 	return session;
 }
 
@@ -117,6 +119,7 @@ struct session_plan {
 	struct addr backend;
 	struct addr via; /* the node that replies go back through; unspecified: none */
 	__u64 serving;
+	__u64 port; /* of service_row */
 	__be16 backend_port;
 	__u8 opener; /* FLOW_OPENER_POD: a pod of this node; FLOW_OPENER_PEER: the backend is here */
 	__u8 pad[5];
@@ -129,6 +132,7 @@ static __always_inline void session_plan_set(struct session_plan *plan, enum flo
 	plan->backend = backend->addr;
 	plan->backend_port = backend->port;
 	plan->serving = row->serving;
+	plan->port = row->port;
 }
 
 /*
@@ -167,7 +171,8 @@ static __always_inline int session_begin_forth(
 	struct session_row session = {.backend = plan->backend,
 		.backend_port = plan->backend_port,
 		.client_port = port,
-		.serving = plan->serving};
+		.serving = plan->serving,
+		.last_ns = bpf_ktime_get_coarse_ns()};
 
 	return (int)bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
 }
@@ -177,7 +182,10 @@ __noinline int session_begin(const struct session_key *key, const struct session
 {
 	__be16 port = key && plan ? session_begin_back(key, plan) : 0;
 
-	return port ? session_begin_forth(key, plan, port) : -1;
+	if (!port)
+		return -1;
+	service_count(plan->port, &key->frontend);
+	return session_begin_forth(key, plan, port);
 }
 
 /* On the way there: to the backend. */

@@ -14,6 +14,7 @@
 #include "agent/probe.h"
 #include "agent/reconcile.h"
 #include "agent/repair.h"
+#include "agent/show.h"
 #include "agent/status.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,6 +43,9 @@ static const struct control_method agent_methods[] = {
 	{"io.podwire.Drops", false, status_drops},
 	{"io.podwire.Tables", false, status_tables},
 	{"io.podwire.Diff", false, status_diff},
+	{"io.podwire.Services", false, show_services},
+	{"io.podwire.Service", false, show_service},
+	{"io.podwire.Flows", false, show_flows},
 };
 
 static void agent_listen_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)

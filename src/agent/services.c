@@ -25,7 +25,7 @@ struct apply {
 	struct err err;
 };
 
-static struct services_input services_input(const struct agent *agent)
+struct services_input services_input(const struct agent *agent)
 {
 	return (struct services_input){.store = (struct store *)&agent->objects.store,
 		.settings = &agent->settings,

@@ -13,6 +13,9 @@
  */
 int services_keep(struct agent *agent, struct err *err);
 
+/* What Services are compiled from. */
+struct services_input services_input(const struct agent *agent);
+
 /* All rows of Services as objects want them, made from nothing, and as the kernel has them. */
 void services_wanted(struct agent *agent, struct rows *rows);
 int services_held(struct agent *agent, struct rows *rows, struct err *err);

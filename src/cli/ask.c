@@ -5,9 +5,9 @@
 #include "base/verdicts.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/output.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,65 +44,12 @@ static const struct question questions[] = {
 		"+ is wanted and missing, - is held and not wanted, ~ differs. Exits 1 if any."},
 };
 
-struct ask_options {
-	const char *directory;
-	enum output_format format;
-	bool help;
-};
-
 static const struct question *question_find(const char *command)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(questions); i++)
 		if (strcmp(questions[i].command, command) == 0)
 			return &questions[i];
 	return NULL;
-}
-
-static void question_usage(const struct question *question, FILE *out)
-{
-	fprintf(out,
-		"usage: podwire %s [-o table|wide|json|name] [--run-dir DIR]\n\n%s\n\n"
-		"  -o, --output FORMAT  how to print (default: table)\n"
-		"      --run-dir DIR    the agent's run directory (default: /run/podwire,\n"
-		"                       or the environment's PODWIRE_RUN_DIR)\n",
-		question->command, question->help);
-}
-
-/* 0, or the exit code. */
-static int ask_options_read(int argc, char **argv, struct ask_options *options)
-{
-	static const struct option long_options[] = {{"output", required_argument, NULL, 'o'},
-		{"run-dir", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'}, {0}};
-	int option;
-
-	*options = (struct ask_options){.format = OUTPUT_TABLE};
-	while ((option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'o':
-			options->format = output_format_parse(optarg);
-			if (options->format == OUTPUT_MAX) {
-				fprintf(stderr,
-					"podwire: -o %s is no format; use table, wide, json or name\n",
-					optarg);
-				return 2;
-			}
-			break;
-		case 'r':
-			options->directory = optarg;
-			break;
-		case 'h':
-			options->help = true;
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "podwire: %s takes no argument %s\n", argv[0], argv[optind]);
-		return 2;
-	}
-	options->directory = command_run_directory(options->directory);
-	return 0;
 }
 
 static void status_print_list(json_t *list, const char *title, const char *key)
@@ -175,16 +122,16 @@ int command_ask(int argc, char **argv)
 {
 	const struct question *question = question_find(argv[0]);
 	_json_ json_t *answer = NULL;
-	struct ask_options options;
+	struct options options;
 	struct err err = {0};
 	unsigned int columns = 0;
 	json_t *rows;
-	int r = ask_options_read(argc, argv, &options);
+	int r = options_read(argc, argv, NULL, 0, NULL, &options);
 
 	if (r)
 		return r;
 	if (options.help) {
-		question_usage(question, stdout);
+		options_usage(question->command, NULL, 0, NULL, question->help);
 		return 0;
 	}
 	if (client_call(options.directory, question->method, NULL, &answer, &err) < 0) {
@@ -211,13 +158,13 @@ int command_verdicts(int argc, char **argv)
 	static const struct output_column columns[] = {{"NUMBER", "number", false, true},
 		{"VERDICT", "name"}, {"KIND", "kind"}, {"WHAT IT MEANS", "sentence"}};
 	_json_ json_t *rows = json_array();
-	struct ask_options options;
-	int r = ask_options_read(argc, argv, &options);
+	struct options options;
+	int r = options_read(argc, argv, NULL, 0, NULL, &options);
 
 	if (r)
 		return r;
 	if (options.help) {
-		printf("usage: podwire verdicts [-o table|json|name]\n");
+		options_usage("verdicts", NULL, 0, NULL, "Every way that a packet can end.");
 		return 0;
 	}
 	for (unsigned int number = 0; number < VERDICT_MAX; number++)

@@ -20,6 +20,9 @@ int command_lab(int argc, char **argv);
 /* status, pods, nodes, drops, tables, diff, verdicts: questions to the agent. */
 int command_ask(int argc, char **argv);
 int command_verdicts(int argc, char **argv);
+int command_services(int argc, char **argv);
+int command_service(int argc, char **argv);
+int command_flows(int argc, char **argv);
 
 /* The run directory: --run-dir, else the environment's PODWIRE_RUN_DIR, else /run/podwire. */
 const char *command_run_directory(const char *option);

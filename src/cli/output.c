@@ -44,6 +44,12 @@ void output_text(const char *text)
 	fputs(safe, stdout);
 }
 
+char *output_place(const char *where, long long port)
+{
+	return strchr(where, ':') ? mem_format("[%s]:%lld", where, port)
+				  : mem_format("%s:%lld", where, port);
+}
+
 void output_json(json_t *tree)
 {
 	json_dumpf(tree, stdout,

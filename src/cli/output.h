@@ -22,6 +22,8 @@ enum output_format output_format_parse(const char *name);
 void output_rows(json_t *rows, const struct output_column *columns, unsigned int count,
 	enum output_format format, const char *name_key);
 void output_json(json_t *tree);
+/* "10.0.0.1:80", "[fd00::1]:80", "shop/web:80". For free(). */
+char *output_place(const char *where, long long port);
 /* Prints text from outside with control characters made visible. */
 void output_text(const char *text);
 

@@ -34,13 +34,26 @@ static unsigned int tables_size(int fd)
 	return info.max_entries;
 }
 
+static void tables_empty(struct tables *tables)
+{
+	*tables = (struct tables){
+		.count = -1, .drop = -1, .flow = -1, .session = -1, .usage = -1};
+	for (int i = 0; i < TABLE_MAX; i++)
+		tables->fd[i] = -1;
+}
+
 int tables_open(const char *directory, struct tables *ret_tables, struct err *err)
 {
-	_cleanup_(tables_close) struct tables tables = {.count = -1, .drop = -1, .flow = -1};
-	int r;
+	_cleanup_(tables_close) struct tables tables;
+	const struct {
+		const char *map;
+		int *fd;
+	} learned[] = {{"pw_count", &tables.count}, {"pw_drop", &tables.drop},
+		{"pw_flow", &tables.flow}, {"pw_session", &tables.session},
+		{"pw_usage", &tables.usage}};
+	int r = 0;
 
-	for (int i = 0; i < TABLE_MAX; i++)
-		tables.fd[i] = -1;
+	tables_empty(&tables);
 	for (int i = 0; i < TABLE_MAX; i++) {
 		if (!table_infos[i].map)
 			continue;
@@ -49,17 +62,12 @@ int tables_open(const char *directory, struct tables *ret_tables, struct err *er
 			return r;
 		tables.size[i] = tables_size(tables.fd[i]);
 	}
-	r = tables_open_one(directory, "pw_count", &tables.count, err);
-	if (r == 0)
-		r = tables_open_one(directory, "pw_drop", &tables.drop, err);
-	if (r == 0)
-		r = tables_open_one(directory, "pw_flow", &tables.flow, err);
+	for (size_t i = 0; i < ARRAY_SIZE(learned) && r == 0; i++)
+		r = tables_open_one(directory, learned[i].map, learned[i].fd, err);
 	if (r < 0)
 		return r;
 	*ret_tables = tables;
-	for (int i = 0; i < TABLE_MAX; i++)
-		tables.fd[i] = -1;
-	tables.count = tables.drop = tables.flow = -1;
+	tables_empty(&tables);
 	return 0;
 }
 
@@ -70,6 +78,8 @@ void tables_close(struct tables *tables)
 	mem_close(&tables->count);
 	mem_close(&tables->drop);
 	mem_close(&tables->flow);
+	mem_close(&tables->session);
+	mem_close(&tables->usage);
 }
 
 /* A map is read a piece at a time, so many rows in a system call. */
@@ -224,4 +234,78 @@ int tables_read_drops(const struct tables *tables,
 	if (errno != ENOENT)
 		return err_system(err, errno, "reading the table pw_drop");
 	return 0;
+}
+
+int tables_get_usage(const struct tables *tables, const struct usage_key *port,
+	struct usage_row *ret_usage, struct err *err)
+{
+	int processors = libbpf_num_possible_cpus();
+	_free_ struct usage_row *values = NULL;
+
+	*ret_usage = (struct usage_row){0};
+	if (processors < 0)
+		return err_system(err, -processors, "counting the processors");
+	values = mem_new((size_t)processors, sizeof(*values));
+	if (bpf_map_lookup_elem(tables->usage, port, values) < 0)
+		return errno == ENOENT ? 0 : err_system(err, errno, "reading the table pw_usage");
+	for (int i = 0; i < processors; i++)
+		ret_usage->connections += values[i].connections;
+	return 0;
+}
+
+#define TABLES_LEARNED_PIECE 2048 /* more than a bucket has; milliseconds to go through */
+
+/* Fills keys and values; *ret_count of them. 1: there is more behind *place. */
+static int tables_piece(int fd, const char *name, uint32_t *place, void *keys, void *values,
+	__u32 *ret_count, struct err *err)
+{
+	uint32_t next = 0;
+	int r;
+
+	*ret_count = TABLES_LEARNED_PIECE;
+	r = bpf_map_lookup_batch(fd, *place ? place : NULL, &next, keys, values, ret_count, NULL);
+	if (r < 0 && errno != ENOENT)
+		return err_system(err, errno, "reading the table %s", name);
+	*place = next;
+	return r == 0;
+}
+
+int tables_read_sessions(const struct tables *tables, uint32_t *place,
+	void (*each)(const struct session_key *key, const struct session_row *row, void *context),
+	void *context, struct err *err)
+{
+	_free_ struct session_key *keys = mem_new(TABLES_LEARNED_PIECE, sizeof(*keys));
+	_free_ struct session_row *rows = mem_new(TABLES_LEARNED_PIECE, sizeof(*rows));
+	__u32 count;
+	int r = tables_piece(tables->session, "pw_session", place, keys, rows, &count, err);
+
+	for (__u32 i = 0; r >= 0 && i < count; i++)
+		each(&keys[i], &rows[i], context);
+	return r;
+}
+
+int tables_read_flows(const struct tables *tables, uint32_t *place,
+	void (*each)(const struct flow_key *key, const struct flow_row *row, void *context),
+	void *context, struct err *err)
+{
+	_free_ struct flow_key *keys = mem_new(TABLES_LEARNED_PIECE, sizeof(*keys));
+	_free_ struct flow_row *rows = mem_new(TABLES_LEARNED_PIECE, sizeof(*rows));
+	__u32 count;
+	int r = tables_piece(tables->flow, "pw_flow", place, keys, rows, &count, err);
+
+	for (__u32 i = 0; r >= 0 && i < count; i++)
+		each(&keys[i], &rows[i], context);
+	return r;
+}
+
+bool tables_get_session(const struct tables *tables, const struct session_key *key,
+	struct session_row *ret_row)
+{
+	return bpf_map_lookup_elem(tables->session, key, ret_row) == 0;
+}
+
+bool tables_get_flow(
+	const struct tables *tables, const struct flow_key *key, struct flow_row *ret_row)
+{
+	return bpf_map_lookup_elem(tables->flow, key, ret_row) == 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "abi/event.h"
+#include "abi/flow.h"
 #include "abi/verdict.h"
 #include "base/err.h"
 #include "compile/diff.h"
@@ -17,6 +18,8 @@ struct tables {
 	int count;
 	int drop;
 	int flow;
+	int session;
+	int usage;
 };
 
 /* `directory` holds the pins of one layout. */
@@ -50,6 +53,25 @@ struct table_count {
 int tables_read_counts(const struct tables *tables,
 	void (*each)(const struct table_count *count, void *context), void *context,
 	struct err *err);
+/* Over all processors; zeroes where nothing is known. */
+int tables_get_usage(const struct tables *tables, const struct usage_key *port, struct usage_row *ret_usage,
+	struct err *err);
+
+/*
+ * A piece of what the programs have learned, for who must not wait for the whole: rows from *place
+ * on, which is 0 at first and then where the next piece begins. Returns 1 while there is more.
+ */
+int tables_read_sessions(const struct tables *tables, uint32_t *place,
+	void (*each)(const struct session_key *key, const struct session_row *row, void *context),
+	void *context, struct err *err);
+int tables_read_flows(const struct tables *tables, uint32_t *place,
+	void (*each)(const struct flow_key *key, const struct flow_row *row, void *context),
+	void *context, struct err *err);
+bool tables_get_session(const struct tables *tables, const struct session_key *key,
+	struct session_row *ret_row);
+bool tables_get_flow(
+	const struct tables *tables, const struct flow_key *key, struct flow_row *ret_row);
+
 int tables_read_drops(const struct tables *tables,
 	void (*each)(const struct drop_key *key, const struct drop_row *row, void *context),
 	void *context, struct err *err);

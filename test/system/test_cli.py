@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from labs import PODWIRE, ROOT, run
 
-QUESTIONS = ["status", "pods", "nodes", "drops", "tables", "diff"]
-COMMANDS = [*QUESTIONS, "verdicts", "agent", "init", "uninstall", "migrate", "lab"]
+QUESTIONS = ["status", "pods", "nodes", "drops", "services", "flows", "tables", "diff"]
+COMMANDS = [*QUESTIONS, "service", "verdicts", "agent", "init", "uninstall", "migrate", "lab"]
 LAB_VERBS = ["up", "apply", "delete", "get", "exec", "matrix", "check", "down"]
 
 
@@ -32,7 +32,8 @@ def test_help_of_command(command):
 
 @pytest.mark.parametrize("arguments", [["fly"], ["lab", "fly"], ["status", "-o", "xml"],
                                        ["status", "--no-such"], ["pods", "extra"], [],
-                                       ["lab", "get"], ["lab", "get", "bananas"]])
+                                       ["lab", "get"], ["lab", "get", "bananas"], ["service"],
+                                       ["service", "a", "b"], ["flows", "--limit", "many"]])
 def test_wrong_use(arguments):
     """Refused with a sentence on standard error, without a trace of success."""
     done = run(PODWIRE, *arguments, check=False)
