@@ -5,6 +5,10 @@ import rules
 VERDICT = 'X(1, DELIVER, FORWARD, "deliver", "delivered")\n'
 
 
+def manifest(line):
+    return {"deploy/agent.yaml": f"kind: ClusterRole\nrules:\n- apiGroups: ['']\n  {line}\n"}
+
+
 def c_function(lines):
     return "int f(void)\n{\n" + "\tg();\n" * (lines - 3) + "}\n"
 
@@ -45,6 +49,13 @@ CASES = [
     (rules.headers_compile_alone, {"src/net/x.h": "struct y f(void);\nstruct z z;\n"}, "compile alone"),
     (rules.headers_compile_alone, {"bpf/x.h": "static __u8 x;\n"}, "bpf/x.h: does not compile"),
     (rules.headers_compile_alone, {"src/net/x.h": "#pragma once\nint f(void);\n"}, None),
+    (rules.manifests, manifest("verbs: [get, patch]"), "agent.yaml:4: [get, patch]: a node's agent reads"),
+    (rules.manifests, manifest("verbs: ['*']"), "a wildcard"),
+    (rules.manifests, manifest("verbs:"), "in one line"),
+    (rules.manifests, manifest("resources: [pods, secrets]"), "secrets are none"),
+    (rules.manifests, manifest("resources: [pods/status] # why\n  verbs: [get, list, watch]"), None),
+    (rules.manifests, manifest("hostPath: {path: /run/podwire}"), "and the reason"),
+    (rules.manifests, manifest("hostPath: {path: /run/podwire} # the plugin's socket"), None),
 ]
 
 

@@ -168,6 +168,37 @@ def nothing_foreign(tree):
             if re.search(r"(?<![\w.])" + re.escape(word), line)]
 
 
+def role_offences(path, number, line):
+    """Of one line of a role, whose lists stand in one line: no role does more than read."""
+    match = re.match(r"\s*(?:- )?(verbs|resources|apiGroups):(.*)", line)
+    if not match:
+        return
+    words = set(re.findall(r"[\w.*/-]+", match[2]))
+    if not re.fullmatch(r" \[.*\](?: #.*)?", match[2]):
+        yield f"{path}:{number}: write the list in one line, as [a, b], for this rule to read it"
+    if "*" in words:
+        yield f"{path}:{number}: a wildcard gives more than anybody has read"
+    if any(word.split("/")[0] == "secrets" for word in words):
+        yield f"{path}:{number}: secrets are none of the network's business"
+    if match[1] == "verbs" and words - {"get", "list", "watch"}:
+        yield f"{path}:{number}: {match[2].strip()}: a node's agent reads, and does nothing else"
+
+
+def manifests(tree):
+    """What we ask a cluster for (hazards J6 and J7): to be read, and paths of the host with a
+    reason each, as a comment on the line."""
+    offences = []
+    for path, text in tree.items():
+        if not path.startswith("deploy/"):
+            continue
+        for number, line in enumerate(text.split("\n"), 1):
+            offences += role_offences(path, number, line)
+            if re.match(r"\s*(?:- )?hostPath:", line) and \
+                    not re.search(r"hostPath: \{.*\} # \w", line):
+                offences.append(f"{path}:{number}: write hostPath: {{path: ...}} # and the reason")
+    return offences
+
+
 def find_clang():
     names = ["clang"] + [f"clang-{number}" for number in range(22, 13, -1)]
     return next(filter(None, map(shutil.which, names)), None)
@@ -205,4 +236,4 @@ def headers_compile_alone(tree):
 
 RULES = [include_edges, file_length, function_length, function_length_p90, banned_calls,
          conditionals, macro_count, spdx, folder_readmes, verdicts_documented, nothing_foreign,
-         headers_compile_alone]
+         headers_compile_alone, manifests]

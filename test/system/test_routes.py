@@ -216,7 +216,7 @@ def test_restart(lab):
     before, results = rows(lab, nodes[1]), {}
     tunnelled = [counts(lab, node) for node in nodes]
     with traffic(lab, source, target, lab.pods()[target]["addresses"], results):
-        for _ in range(3):
+        for _ in range(10):
             with stopped(lab, nodes[1], signal.SIGKILL):
                 pass
             assert rows(lab, nodes[1]) == before
