@@ -109,7 +109,9 @@ static double milliseconds(uint64_t since)
 
 static size_t memory(void)
 {
-	return mallinfo2().uordblks;
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
 }
 
 static double bench_changes(struct bench *bench, const struct services_input *input,

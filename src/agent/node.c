@@ -82,31 +82,31 @@ static int search_by_default_route(const struct route *route, void *context)
 	return 0;
 }
 
-static int search_subnet(const struct address *address, void *context)
+static void search_subnet(struct search *search, const struct address *address)
 {
-	struct search *search = context;
 	struct wire *wire = facts_wire(search->facts, address->ifindex);
 	struct prefix *subnet;
 
-	if (!wire || wire->subnet_count == FACTS_SUBNETS || addr_is_link_local(&address->addr))
-		return 0;
+	if (!wire || wire->subnet_count == FACTS_SUBNETS)
+		return;
 	subnet = &wire->subnet[wire->subnet_count++];
 	subnet->addr = addr_masked(&address->addr, address->length);
 	subnet->length = address->length;
-	return 0;
 }
 
 /*
  * What somebody has put on a device of the node. Each pod's link has an address of its own accord,
  * and kube-proxy in its IPVS mode leaves every cluster address on a device: neither is meant.
  */
-static int search_local(const struct address *address, void *context)
+static int search_address(const struct address *address, void *context)
 {
 	struct search *search = context;
 	struct addrs *local = &search->facts->local;
 
-	if (addr_is_link_local(&address->addr) || addr_is_loopback(&address->addr) ||
-		(search->ipvs_ifindex && address->ifindex == search->ipvs_ifindex))
+	if (addr_is_link_local(&address->addr))
+		return 0;
+	search_subnet(search, address);
+	if (addr_is_loopback(&address->addr) || address->ifindex == search->ipvs_ifindex)
 		return 0;
 	local->list = mem_grow(
 		local->list, &search->local_capacity, local->count + 1, sizeof(*local->list));
@@ -164,17 +164,15 @@ int node_find_facts(struct agent *agent, const struct node *own, struct err *err
 	int r = search_named(&search, err);
 	struct link_info ipvs;
 
+	if (link_find(agent->netlink, NODE_IPVS_LINK, &ipvs, NULL) == 0)
+		search.ipvs_ifindex = ipvs.ifindex;
 	if (r == 0 && !agent->settings.device_count)
 		r = address_dump(agent->netlink, 0, search_by_address, &search, err);
 	if (r == 0 && !agent->settings.device_count)
 		r = route_dump(agent->netlink, ROUTE_TABLE_MAIN, 0, search_by_default_route,
 			&search, err);
 	if (r == 0)
-		r = address_dump(agent->netlink, 0, search_subnet, &search, err);
-	if (r == 0 && link_find(agent->netlink, NODE_IPVS_LINK, &ipvs, NULL) == 0)
-		search.ipvs_ifindex = ipvs.ifindex;
-	if (r == 0)
-		r = address_dump(agent->netlink, 0, search_local, &search, err);
+		r = address_dump(agent->netlink, 0, search_address, &search, err);
 	if (r < 0) {
 		free(facts.local.list);
 		return r;

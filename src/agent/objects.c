@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -59,7 +60,6 @@ void objects_close(struct objects *objects)
 {
 	mem_close(&objects->inotify);
 	store_clear(&objects->store);
-	hash_clear(&objects->sources, free);
 	load_result_clear(&objects->result);
 }
 
@@ -113,9 +113,32 @@ static int file_read(int directory, const char *name, struct text *text)
 	return n < 0 ? -errno : 0;
 }
 
-/* What cannot be read is refused as a whole: what it said before stays in force. */
-static void objects_read_file(struct load_result *result, int directory, const char *name)
+static void objects_tell(
+	struct objects *objects, const struct object *old, const struct object *new)
 {
+	if (objects->changed)
+		objects->changed(objects->context, old, new);
+}
+
+/* What the store has of it is another version now, or the first one. */
+static void objects_put(struct objects *objects, struct object **object)
+{
+	_cleanup_(object_free) struct object *old = NULL;
+	const struct object *new = *object;
+
+	if (store_put(&objects->store, object, &old) == STORE_UNCHANGED)
+		return;
+	objects_tell(objects, old, new);
+	objects->touched = true;
+}
+
+/*
+ * What cannot be read is refused as a whole: what it said before stays in force. The text's trees
+ * are many times as large as its objects, so they go before the next file is read.
+ */
+static void objects_read_file(struct objects *objects, int directory, const char *name)
+{
+	struct load_result *result = &objects->result;
 	_text_ struct text text = {0};
 	int r = file_read(directory, name, &text);
 
@@ -125,12 +148,14 @@ static void objects_read_file(struct load_result *result, int directory, const c
 		objects_refuse(name, r == -EINVAL ? "is no file" : strerror(-r), result);
 	else if (r == 0)
 		objects_load(text_string(&text), text.length, name, result);
+	for (size_t i = 0; i < result->objects.count; i++)
+		objects_put(objects, &result->objects.list[i].object);
+	load_result_clear_objects(result);
 }
 _Static_assert(OBJECTS_FILE_MAX == 64L << 20, "as the text says");
 
 /* Returns how many files there are. */
-static int objects_read_all(
-	struct objects *objects, int directory, struct load_result *result, struct err *err)
+static int objects_read_all(struct objects *objects, int directory, struct err *err)
 {
 	struct dirent **entries = NULL;
 	int count = scandirat(directory, ".", &entries, file_filter, alphasort);
@@ -138,16 +163,24 @@ static int objects_read_all(
 	if (count < 0)
 		return err_system(err, errno, "%s", objects->directory);
 	for (int i = 0; i < count; i++) {
-		objects_read_file(result, directory, entries[i]->d_name);
+		objects_read_file(objects, directory, entries[i]->d_name);
 		free(entries[i]);
 	}
 	free(entries);
 	return count;
 }
 
+static bool objects_are_none(const struct objects *objects)
+{
+	size_t count = 0;
+
+	for (enum kind kind = 0; kind < KIND_MAX; kind++)
+		count += store_count(&objects->store, kind);
+	return count == 0;
+}
+
 /* An empty directory in the place of another is more likely a mistake than a wish. */
-static int objects_read_directory(
-	struct objects *objects, struct load_result *result, struct err *err)
+static int objects_read_directory(struct objects *objects, struct err *err)
 {
 	const dev_t device = objects->device;
 	const ino_t inode = objects->inode;
@@ -155,8 +188,8 @@ static int objects_read_directory(
 	int r = objects_watch(objects, &directory, err);
 
 	if (r == 0)
-		r = objects_read_all(objects, directory, result, err);
-	if (r != 0 || !objects->sources.count ||
+		r = objects_read_all(objects, directory, err);
+	if (r != 0 || objects_are_none(objects) ||
 		(device == objects->device && inode == objects->inode))
 		return r < 0 ? r : 0;
 	objects->device = device;
@@ -168,13 +201,12 @@ static int objects_read_directory(
 }
 
 /* Is there a refusal that the stored object, which no file holds any more, must outlive? */
-static bool refusal_protects(const struct load_result *result, const struct object *object,
-	const char *source)
+static bool refusal_protects(const struct load_result *result, const struct object *object)
 {
 	for (size_t i = 0; i < result->refusals.count; i++) {
 		const struct refusal *refusal = &result->refusals.list[i];
 
-		if (refusal->document == 0 && source && strcmp(refusal->source, source) == 0)
+		if (refusal->document == 0 && strcmp(refusal->source, object->source) == 0)
 			return true;
 		if (refusal->kind && refusal->name &&
 			strcmp(refusal->kind, kind_name(object->kind)) == 0 &&
@@ -187,31 +219,9 @@ static bool refusal_protects(const struct load_result *result, const struct obje
 	return false;
 }
 
-static void objects_tell(
-	struct objects *objects, const struct object *old, const struct object *new)
+/* Takes objects out of the store that no file holds any more. */
+static void objects_sweep(struct objects *objects)
 {
-	if (objects->changed)
-		objects->changed(objects->context, old, new);
-}
-
-/* What the store has of it is another version now, or the first one. */
-static bool objects_put(struct objects *objects, struct object **object)
-{
-	_cleanup_(object_free) struct object *old = NULL;
-	const struct object *new = *object;
-	enum store_change change = store_put(&objects->store, object, &old);
-
-	if (change == STORE_UNCHANGED)
-		return false;
-	objects_tell(objects, old, new);
-	return true;
-}
-
-/* Takes objects out of the store that no file holds any more. Returns whether there were any. */
-static bool objects_sweep(struct objects *objects, const struct hash *present)
-{
-	bool changed = false;
-
 	for (enum kind kind = 0; kind < KIND_MAX; kind++) {
 		const struct object *object;
 		size_t position = 0;
@@ -220,18 +230,15 @@ static bool objects_sweep(struct objects *objects, const struct hash *present)
 			_free_ char *title = object_title(object);
 			struct object *gone;
 
-			if (hash_get(present, title) ||
-				refusal_protects(&objects->result, object,
-					hash_get(&objects->sources, title)))
+			if (hash_get(&objects->result.seen, title) ||
+				refusal_protects(&objects->result, object))
 				continue;
-			free(hash_remove(&objects->sources, title));
 			gone = store_remove(&objects->store, kind, object->namespace, object->name);
 			objects_tell(objects, gone, NULL);
 			object_free(&gone);
-			changed = true;
+			objects->touched = true;
 		}
 	}
-	return changed;
 }
 
 /* Says what is refused and ignored, but not what was said at the last reading. */
@@ -259,31 +266,22 @@ static void objects_report(const struct load_result *result, const struct load_r
 
 int objects_read(struct objects *objects, struct err *err)
 {
-	_cleanup_(hash_cleanup) struct hash present = {0};
 	struct load_result before = objects->result;
-	bool changed = !objects->read_once;
 	int r;
 
+	objects->touched = !objects->read_once;
 	objects->result = (struct load_result){0};
-	r = objects_read_directory(objects, &objects->result, err);
+	r = objects_read_directory(objects, err);
 	if (r < 0) {
 		load_result_clear(&objects->result);
 		objects->result = before;
 		return r;
 	}
 	objects_report(&objects->result, &before);
-	for (size_t i = 0; i < objects->result.objects.count; i++) {
-		struct loaded *loaded = &objects->result.objects.list[i];
-		_free_ char *title = object_title(loaded->object);
-
-		hash_put(&present, title, &present);
-		free(hash_put(&objects->sources, title, mem_string(loaded->source)));
-		if (objects_put(objects, &loaded->object))
-			changed = true;
-	}
-	if (objects_sweep(objects, &present))
-		changed = true;
+	objects_sweep(objects);
 	load_result_clear(&before);
+	hash_clear(&objects->result.seen, free);
 	objects->read_once = true;
-	return changed;
+	malloc_trim(0); /* what the trees took is many pages */
+	return objects->touched;
 }

@@ -23,9 +23,8 @@ struct objects {
 	dev_t device; /* of the directory that is watched, which may be another than its name's */
 	ino_t inode;
 	struct store store;
-	struct hash sources; /* object_title -> name of its file, for free() */
 	struct load_result result; /* of the last reading; its objects have gone to the store */
-	bool read_once;
+	bool read_once, touched; /* the store, by this reading */
 	/* Is told of each change, if it is there; of the first version `old` is NULL, of none any more
 	   `new`. */
 	void (*changed)(void *context, const struct object *old, const struct object *new);

@@ -15,7 +15,7 @@
 #define HASH_SLOTS_MIN 16
 
 /* FNV-1a from a start that differs in every process, so that no chosen names collide. */
-static uint64_t hash_of(const void *key, size_t size)
+static uint32_t hash_of(const void *key, size_t size)
 {
 	static uint64_t seed;
 	const uint8_t *bytes = key;
@@ -28,11 +28,11 @@ static uint64_t hash_of(const void *key, size_t size)
 	hash = seed;
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return hash ^ hash >> 32;
+	return (uint32_t)(hash ^ hash >> 32);
 }
 
 /* The slot that holds the key, or the empty one where its chain ends. */
-static size_t hash_slot(const struct hash *hash, const void *key, size_t key_size, uint64_t value)
+static size_t hash_slot(const struct hash *hash, const void *key, size_t key_size, uint32_t value)
 {
 	size_t mask = hash->slot_count - 1, slot = value & mask;
 
@@ -82,7 +82,7 @@ static void hash_rebuild(struct hash *hash)
 void *hash_put_bytes(struct hash *hash, const void *key, size_t key_size, void *value)
 {
 	struct hash_entry *entry = hash_find(hash, key, key_size);
-	uint64_t hash_value;
+	uint32_t hash_value;
 
 	if (entry) {
 		void *old = entry->value;
@@ -96,7 +96,8 @@ void *hash_put_bytes(struct hash *hash, const void *key, size_t key_size, void *
 		sizeof(*hash->entries));
 	hash_value = hash_of(key, key_size);
 	entry = &hash->entries[hash->entry_count++];
-	*entry = (struct hash_entry){.key_size = key_size, .hash = hash_value, .value = value};
+	*entry = (struct hash_entry){
+		.key_size = (uint32_t)key_size, .hash = hash_value, .value = value};
 	/* The slot is looked for while the entry has no key and so cannot match. */
 	hash->slots[hash_slot(hash, key, key_size, hash_value)] = (uint32_t)hash->entry_count;
 	entry->key = mem_new(1, key_size + 1);

@@ -18,8 +18,7 @@
  */
 struct hash_entry {
 	char *key; /* ends with a NUL that is not counted; NULL: removed */
-	size_t key_size;
-	uint64_t hash;
+	uint32_t key_size, hash;
 	void *value;
 };
 

@@ -79,7 +79,7 @@ static void candidates_add(struct candidates *candidates, const struct endpoint_
 		.slice = slice,
 		.local = endpoint->node_name && strcmp(endpoint->node_name, view->node) == 0};
 	candidate->backend = (struct backend_row){
-		.addr = endpoint->addresses.list[0].addr, .port = htons(port)};
+		.addr = endpoint->address.addr, .port = htons(port)};
 	if (candidate->local)
 		candidate->backend.flags |= BACKEND_HERE;
 	if (!endpoint->ready && is_ending(endpoint))
@@ -184,12 +184,16 @@ static bool hints_name(const struct endpoint_zone *list, size_t count, const cha
 
 static bool is_for_node(const struct endpoint *endpoint, const struct service_view *view)
 {
-	return hints_name(endpoint->for_nodes.list, endpoint->for_nodes.count, view->node);
+	const struct endpoint_hints *hints = endpoint->hints;
+
+	return hints && hints_name(hints->for_nodes.list, hints->for_nodes.count, view->node);
 }
 
 static bool is_for_zone(const struct endpoint *endpoint, const struct service_view *view)
 {
-	return hints_name(endpoint->for_zones.list, endpoint->for_zones.count, view->zone);
+	const struct endpoint_hints *hints = endpoint->hints;
+
+	return hints && hints_name(hints->for_zones.list, hints->for_zones.count, view->zone);
 }
 
 /* Hints count only where every ready endpoint has some, and one of them names this node or zone. */
@@ -203,8 +207,8 @@ static enum topology topology_of(
 
 		if (!endpoint->ready || is_duplicate(&candidates->list[i]))
 			continue;
-		all_nodes = all_nodes && endpoint->for_nodes.count > 0;
-		all_zones = all_zones && endpoint->for_zones.count > 0;
+		all_nodes = all_nodes && endpoint->hints && endpoint->hints->for_nodes.count > 0;
+		all_zones = all_zones && endpoint->hints && endpoint->hints->for_zones.count > 0;
 		node = node || is_for_node(endpoint, view);
 		zone = zone || is_for_zone(endpoint, view);
 	}

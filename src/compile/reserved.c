@@ -60,7 +60,7 @@ static bool slice_is_of_api_server(const struct endpoint_slice *slice)
 static void reserve_api_server(struct reserved *reserved, const struct endpoint_slice *slice)
 {
 	for (size_t i = 0; i < slice->endpoints.count; i++)
-		reserve_address(reserved, &slice->endpoints.list[i].addresses.list[0].addr,
+		reserve_address(reserved, &slice->endpoints.list[i].address.addr,
 			mem_string("an address of the API server"));
 }
 

@@ -28,16 +28,57 @@ const struct table_info table_infos[TABLE_MAX] = {
 	[TABLE_SETTINGS] = {"settings", "pw_settings", sizeof(__u32), sizeof(struct settings_row)},
 };
 
+/*
+ * Rows come and go by the ten thousand, so they are not allocated one by one: what lives on would
+ * keep the pages between them. From its largest size on a block is pages of its own.
+ */
+struct rows_block {
+	struct rows_block *next;
+	size_t used, size;
+	_Alignas(8) char memory[];
+};
+
+#define ROWS_BLOCK_MIN 1024
+#define ROWS_BLOCK_MAX (256 * 1024)
+_Static_assert(sizeof(struct settings_row) < ROWS_BLOCK_MAX / 2, "any row fits");
+
+static size_t rows_align(size_t size)
+{
+	return (size + 7) & ~(size_t)7; /* keys and values have 8-byte members */
+}
+
+static void *rows_take(struct rows *rows, size_t size)
+{
+	struct rows_block *block = rows->blocks;
+	void *taken;
+
+	if (!block || block->size - block->used < size) {
+		size_t next = block ? 2 * block->size : ROWS_BLOCK_MIN;
+
+		while (next < size)
+			next *= 2;
+		if (next > ROWS_BLOCK_MAX)
+			next = ROWS_BLOCK_MAX;
+		block = mem_new(1, sizeof(*block) + next);
+		block->size = next;
+		block->next = rows->blocks;
+		rows->blocks = block;
+	}
+	taken = block->memory + block->used;
+	block->used += size;
+	return taken;
+}
+
 void rows_add(struct rows *rows, enum table table, const void *key, const void *value)
 {
 	const struct table_info *info = &table_infos[table];
-	size_t value_offset = (info->key_size + 7) & ~(size_t)7; /* values have 8-byte members */
+	size_t value_offset = rows_align(info->key_size);
 	struct row *row;
 
 	rows->row = mem_grow(rows->row, &rows->capacity, rows->count + 1, sizeof(*rows->row));
 	row = &rows->row[rows->count++];
 	row->table = table;
-	row->key = mem_new(1, value_offset + info->value_size);
+	row->key = rows_take(rows, value_offset + rows_align(info->value_size));
 	row->value = (char *)row->key + value_offset;
 	memcpy(row->key, key, info->key_size);
 	memcpy(row->value, value, info->value_size);
@@ -87,19 +128,20 @@ void rows_sort(struct rows *rows)
 	size_t kept = 0;
 
 	rows_merge_sort(rows->row, scratch, rows->count);
-	for (size_t i = 0; i < rows->count; i++) {
-		if (kept && row_compare(&rows->row[kept - 1], &rows->row[i]) == 0)
-			free(rows->row[i].key);
-		else
+	for (size_t i = 0; i < rows->count; i++)
+		if (!kept || row_compare(&rows->row[kept - 1], &rows->row[i]) != 0)
 			rows->row[kept++] = rows->row[i];
-	}
 	rows->count = kept;
 }
 
 void rows_clear(struct rows *rows)
 {
-	for (size_t i = 0; i < rows->count; i++)
-		free(rows->row[i].key);
+	while (rows->blocks) {
+		struct rows_block *next = rows->blocks->next;
+
+		free(rows->blocks);
+		rows->blocks = next;
+	}
 	free(rows->row);
 	*rows = (struct rows){0};
 }

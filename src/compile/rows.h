@@ -84,14 +84,17 @@ extern const struct table_info table_infos[TABLE_MAX];
 
 struct row {
 	enum table table;
-	void *key; /* both of one allocation, owned by the rows */
+	void *key; /* both the rows' own */
 	void *value;
 };
+
+struct rows_block;
 
 struct rows {
 	struct row *row;
 	size_t count;
 	size_t capacity;
+	struct rows_block *blocks; /* what keys and values stand in, freed as a whole */
 };
 
 /* A name for the row with its content, never 0 but by chance. */

@@ -404,11 +404,9 @@ static void change_settle(struct services_change *change)
 	rows_sort(&change->set);
 	rows_sort(&change->removed);
 	for (size_t i = 0; i < change->removed.count; i++) {
-		struct row *row = &change->removed.row[i];
+		const struct row *row = &change->removed.row[i];
 
-		if (rows_find(&change->set, row->table, row->key))
-			free(row->key);
-		else
+		if (!rows_find(&change->set, row->table, row->key))
 			change->removed.row[kept++] = *row;
 	}
 	change->removed.count = kept;

@@ -22,7 +22,6 @@ static const struct field endpoint_port_fields[] = {
 	FIELD(endpoint_port, name, "name", 1, FIELD_STRING, .flags = FIELD_SHARED, .rule = &label_rule),
 	FIELD(endpoint_port, protocol, "protocol", 2, FIELD_ENUM, .names = &protocol_names),
 	FIELD(endpoint_port, port, "port", 3, FIELD_PORT, .flags = FIELD_ZERO),
-	FIELD(endpoint_port, app_protocol, "appProtocol", 4, FIELD_STRING),
 };
 static const struct field_table endpoint_port_table = {
 	.fields = endpoint_port_fields,
@@ -49,21 +48,22 @@ static const struct field_table hint_table = {
 	.size = sizeof(struct endpoint_zone),
 };
 static const struct field hints_fields[] = {
-	FIELD(endpoint, for_zones, "forZones", 1, FIELD_STRUCT, .table = &hint_table,
+	FIELD(endpoint_hints, for_zones, "forZones", 1, FIELD_STRUCT, .table = &hint_table,
 		.flags = FIELD_LIST),
-	FIELD(endpoint, for_nodes, "forNodes", 2, FIELD_STRUCT, .table = &hint_table,
+	FIELD(endpoint_hints, for_nodes, "forNodes", 2, FIELD_STRUCT, .table = &hint_table,
 		.flags = FIELD_LIST),
 };
-static const struct field_table hints = {.fields = hints_fields, .count = ARRAY_SIZE(hints_fields)};
+static const struct field_table hints_table = {
+	.fields = hints_fields,
+	.count = ARRAY_SIZE(hints_fields),
+	.size = sizeof(struct endpoint_hints),
+};
 
 static const struct field endpoint_fields[] = {
-	FIELD(endpoint, addresses, "addresses", 1, FIELD_HOST,
-		.flags = FIELD_LIST | FIELD_REQUIRED),
+	FIELD(endpoint, address, "addresses", 1, FIELD_HOST, .flags = FIELD_FIRST | FIELD_REQUIRED),
 	{.name = "conditions", .number = 2, .type = FIELD_STRUCT, .table = &conditions},
-	FIELD(endpoint, hostname, "hostname", 3, FIELD_STRING),
 	FIELD(endpoint, node_name, "nodeName", 6, FIELD_STRING, .flags = FIELD_SHARED),
-	FIELD(endpoint, zone, "zone", 7, FIELD_STRING, .flags = FIELD_SHARED),
-	{.name = "hints", .number = 8, .type = FIELD_STRUCT, .table = &hints},
+	FIELD(endpoint, hints, "hints", 8, FIELD_POINTER, .table = &hints_table),
 };
 static const struct field_table endpoint_table = {
 	.fields = endpoint_fields,
@@ -109,24 +109,16 @@ static int endpoint_check(const struct endpoint *endpoint, enum family family,
 	const struct json_at *at, struct err *err)
 {
 	struct json_at addresses = json_member(at, "addresses");
+	struct json_at first = json_element(&addresses, 0);
+	const struct addr *addr = &endpoint->address.addr;
+	const char *special = addr_special(addr);
 	char shown[JSON_SHOW_SIZE];
 
-	if (endpoint->addresses.count == 0)
-		return json_error(&addresses, err, "is empty; use one address");
-	for (size_t i = 0; i < endpoint->addresses.count; i++) {
-		const struct host *host = &endpoint->addresses.list[i];
-		struct json_at element = json_element(&addresses, i);
-		const char *special;
-
-		json_show(element.value, shown);
-		if (!addr_is_given(&host->addr) || addr_family(&host->addr) != family)
-			return json_error(&element, err, "%s is no %s address, as addressType says",
-				shown, family_name(family));
-		special = addr_special(&host->addr);
-		if (special)
-			return json_error(&element, err, "%s %s", shown, special);
-	}
-	return 0;
+	json_show(first.value, shown);
+	if (!addr_is_given(addr) || addr_family(addr) != family)
+		return json_error(&first, err, "%s is no %s address, as addressType says", shown,
+			family_name(family));
+	return special ? json_error(&first, err, "%s %s", shown, special) : 0;
 }
 
 static bool names_are_equal(const char *a, const char *b)

@@ -11,26 +11,27 @@ struct endpoint_port {
 	char *name; /* NULL: the port without a name */
 	enum protocol protocol;
 	uint16_t port; /* 0: not given; to be left out */
-	char *app_protocol;
 };
 
 struct endpoint_zone {
 	char *name;
 };
 
-struct endpoint {
-	struct {
-		struct host *list;
-		size_t count;
-	} addresses; /* only the first is for use */
-	bool ready; /* absent: ready */
-	bool serving; /* absent: serving */
-	bool terminating;
-	char *node_name, *zone, *hostname;
+struct endpoint_hints {
 	struct {
 		struct endpoint_zone *list;
 		size_t count;
-	} for_zones, for_nodes; /* hints */
+	} for_zones, for_nodes;
+};
+
+/* There are many of them. */
+struct endpoint {
+	struct host address; /* the first; others are not for use */
+	char *node_name;
+	struct endpoint_hints *hints; /* NULL: none */
+	bool ready; /* absent: ready */
+	bool serving; /* absent: serving */
+	bool terminating;
 };
 
 struct endpoint_slice {

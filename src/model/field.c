@@ -157,6 +157,28 @@ static int field_list_read(
 	return 0;
 }
 
+/* The others are no bad ones either. */
+static int field_first_read(
+	const struct field *field, const struct json_at *at, void *value, struct err *err)
+{
+	const struct field_operations *operations = field_operations_of(field);
+	struct items items = {0};
+	int r = field_list_read(field, at, &items, err);
+
+	if (r == 0 && items.count == 0)
+		r = json_error(at, err, "is empty; use one");
+	for (size_t i = 0; i < items.count; i++) {
+		char *element = (char *)items.list + i * field_size(field);
+
+		if (r == 0 && i == 0)
+			memcpy(value, element, field_size(field));
+		else if (operations->clear)
+			operations->clear(field, element);
+	}
+	free(items.list);
+	return r;
+}
+
 static bool json_is_empty_string(const json_t *value)
 {
 	return json_is_string(value) && json_string_length(value) == 0;
@@ -178,6 +200,8 @@ static int field_read(
 	}
 	if (field->flags & FIELD_LIST)
 		return field_list_read(field, &at, value, err);
+	if (field->flags & FIELD_FIRST)
+		return field_first_read(field, &at, value, err);
 	return field_operations_of(field)->read(field, &at, value, err);
 }
 

@@ -35,6 +35,7 @@ enum field_type {
 enum field_flag {
 	FIELD_REQUIRED = 1,
 	FIELD_LIST = 2, /* struct { T *list; size_t count; } */
+	FIELD_FIRST = 32, /* T: of a list in the object the first is kept, which must be there */
 	FIELD_ZERO = 4, /* of ports: 0 is as good as absent */
 	FIELD_SHARED = 16, /* of strings: many objects have the same one, so it is held once */
 	FIELD_NONE = 8, /* of addresses: "None" is allowed and reads as 0.0.0.0, which itself is not */

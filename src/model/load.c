@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/word.h"
 #include "base/yaml.h"
 
 #include <errno.h>
@@ -51,7 +52,6 @@ static struct loaded loaded_make(const struct place *place, json_t *tree, struct
 		.namespace = mem_string_or_null(
 			object ? object->namespace : tree_string(meta, "namespace")),
 		.name = mem_string_or_null(tree_string(meta, "name")),
-		.source = mem_string(place->source),
 		.document = place->document,
 		.line = place->line,
 	};
@@ -85,6 +85,7 @@ static void load_object(struct load_result *result, const struct place *place, j
 		load_refuse(result, place, tree, err.text);
 		return;
 	}
+	object->source = word_take(place->source);
 	title = object_title(object);
 	first = hash_get(&result->seen, title);
 	if (first) {
@@ -190,7 +191,6 @@ static void loaded_clear(struct loaded *loaded)
 	free(loaded->kind);
 	free(loaded->namespace);
 	free(loaded->name);
-	free(loaded->source);
 }
 
 static void refusal_clear(struct refusal *refusal)
@@ -202,16 +202,23 @@ static void refusal_clear(struct refusal *refusal)
 	free(refusal->reason);
 }
 
-void load_result_clear(struct load_result *result)
+void load_result_clear_objects(struct load_result *result)
 {
 	for (size_t i = 0; i < result->objects.count; i++)
 		loaded_clear(&result->objects.list[i]);
 	for (size_t i = 0; i < result->others.count; i++)
 		loaded_clear(&result->others.list[i]);
+	mem_free_pointer(&result->objects.list);
+	mem_free_pointer(&result->others.list);
+	result->objects.count = result->objects.capacity = 0;
+	result->others.count = result->others.capacity = 0;
+}
+
+void load_result_clear(struct load_result *result)
+{
+	load_result_clear_objects(result);
 	for (size_t i = 0; i < result->refusals.count; i++)
 		refusal_clear(&result->refusals.list[i]);
-	free(result->objects.list);
-	free(result->others.list);
 	free(result->refusals.list);
 	hash_clear(&result->ignored, NULL);
 	hash_clear(&result->seen, free);

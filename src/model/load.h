@@ -14,7 +14,6 @@ struct loaded {
 	struct object *object; /* owned; NULL in `others`. TAKE_PTR it to keep it */
 	json_t *tree; /* owned; as it was written */
 	char *api_version, *kind, *namespace, *name; /* namespace and name may be NULL in `others` */
-	char *source; /* the file */
 	size_t document; /* in the file, from 1 */
 	size_t line; /* where the document begins, from 1 */
 };
@@ -50,5 +49,7 @@ size_t objects_load(const char *text, size_t length, const char *source, struct 
 /* The same for a text that cannot be had at all. */
 size_t objects_refuse(const char *source, const char *reason, struct load_result *result);
 void load_result_clear(struct load_result *result);
+/* Frees objects and others. What was refused, ignored and seen stays. */
+void load_result_clear_objects(struct load_result *result);
 /* "alpha.yaml, document 2: Service shop/web: spec.ports[0].port: ...". For free(). */
 char *refusal_text(const struct refusal *refusal);

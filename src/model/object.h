@@ -76,6 +76,7 @@ struct object {
 	struct labels labels;
 	bool deleting; /* deletionTimestamp is set */
 	uint64_t created; /* creationTimestamp, seconds since 1970; 0: not given */
+	char *source; /* a word, the file that it stands in; NULL: it was not read from one */
 };
 
 /*

@@ -2,6 +2,7 @@
 #include "model/store.h"
 
 #include "base/mem.h"
+#include "base/word.h"
 
 static char *store_key(const char *namespace, const char *name)
 {
@@ -79,6 +80,8 @@ enum store_change store_put(struct store *store, struct object **object, struct 
 
 	old = hash_get(objects, key);
 	if (old && object_equal(old, new)) {
+		word_release(&old->source);
+		old->source = TAKE_PTR(new->source);
 		object_free(&new);
 		return STORE_UNCHANGED;
 	}

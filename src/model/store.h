@@ -11,10 +11,11 @@ struct store {
 	struct hash slices; /* by "namespace/service": struct store_slices */
 };
 
-enum store_change { STORE_UNCHANGED, STORE_ADDED, STORE_CHANGED, STORE_REMOVED };
+enum store_change { STORE_UNCHANGED, STORE_ADDED, STORE_CHANGED };
 
 /*
- * Takes *object (leaves NULL). Unchanged: the stored one stays, the new one is freed.
+ * Takes *object (leaves NULL). Unchanged: the stored one stays, from the new one's source, and
+ * the new one is freed.
  * Changed: the old one goes to *ret_old, or is freed where that is NULL.
  */
 enum store_change store_put(struct store *store, struct object **object, struct object **ret_old);

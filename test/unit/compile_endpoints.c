@@ -204,15 +204,13 @@ static void test_beyond(void **state)
 	struct slices slices = {list, 1};
 	struct service_view view = {.node = "alpha"};
 	struct endpoint_wish wish = {FAMILY_IPV4, "http", PROTOCOL_TCP};
-	_free_ struct host *hosts = mem_new(count, sizeof(*hosts));
 	_free_ struct endpoint *endpoints = mem_new(count, sizeof(*endpoints));
 	struct candidates candidates;
+	struct addr first;
 
-	addr_parse("10.128.0.0", &hosts[0].addr);
+	addr_parse("10.128.0.0", &first);
 	for (size_t i = 0; i < count; i++) {
-		hosts[i].addr = addr_add(&hosts[0].addr, i);
-		endpoints[i].addresses.list = &hosts[i];
-		endpoints[i].addresses.count = 1;
+		endpoints[i].address.addr = addr_add(&first, i);
 		endpoints[i].ready = true;
 	}
 	slice.endpoints.list = endpoints;

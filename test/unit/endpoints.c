@@ -16,7 +16,7 @@ static const struct object_case cases[] = {
 		"addressType: \"IP\" is no type of address; use IPv4, IPv6 or FQDN"},
 	{"no addresses", IPV4 "endpoints: [{}]\n", "endpoints[0].addresses: is missing"},
 	{"empty addresses", IPV4 "endpoints: [{addresses: []}]\n",
-		"endpoints[0].addresses: is empty; use one address"},
+		"endpoints[0].addresses: is empty; use one"},
 	{"name", IPV4 "endpoints: [{addresses: [web]}]\n",
 		"endpoints[0].addresses[0]: \"web\" is no IPv4 address, as addressType says"},
 	{"family", IPV4 "endpoints: [{addresses: [10.0.0.1]}, {addresses: ['fd00::1']}]\n",
@@ -83,10 +83,10 @@ static void test_fields(void **state)
 
 	assert_string_equal(endpoint_slice_service(slice), "web");
 	assert_false(endpoint_slice_is_foreign(slice));
-	assert_string_equal(addr_format(&endpoint->addresses.list[0].addr, text), "10.0.0.1");
+	assert_string_equal(addr_format(&endpoint->address.addr, text), "10.0.0.1");
 	assert_string_equal(endpoint->node_name, "alpha");
-	assert_string_equal(endpoint->for_zones.list[1].name, "b");
-	assert_string_equal(endpoint->for_nodes.list[0].name, "alpha");
+	assert_string_equal(endpoint->hints->for_zones.list[1].name, "b");
+	assert_string_equal(endpoint->hints->for_nodes.list[0].name, "alpha");
 	assert_string_equal(slice->ports.list[0].name, "http");
 	assert_null(slice->ports.list[1].name);
 	assert_int_equal(slice->ports.list[1].port, 0);

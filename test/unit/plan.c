@@ -13,7 +13,6 @@ struct scene {
 	struct object *service;
 	struct endpoint_slice slice;
 	struct endpoint_port port;
-	struct host *hosts;
 	struct problems problems;
 	struct plan plan;
 };
@@ -39,7 +38,6 @@ static int scene_close(void **state)
 
 	object_free(&scene->service);
 	free(scene->slice.endpoints.list);
-	free(scene->hosts);
 	problems_clear(&scene->problems);
 	plan_clear(&scene->plan);
 	free(scene);
@@ -49,20 +47,19 @@ static int scene_close(void **state)
 /* One slice with that many ready endpoints, all with port 8080. */
 static void scene_endpoints(struct scene *scene, size_t count)
 {
+	struct addr first;
+
 	scene->port = (struct endpoint_port){.name = (char *)"p", .port = 8080};
-	scene->hosts = mem_new(count, sizeof(*scene->hosts));
 	scene->slice.object.name = (char *)"big-1";
 	scene->slice.endpoints.list = mem_new(count, sizeof(*scene->slice.endpoints.list));
 	scene->slice.endpoints.count = count;
 	scene->slice.ports.list = &scene->port;
 	scene->slice.ports.count = 1;
-	addr_parse("10.128.0.0", &scene->hosts[0].addr);
+	addr_parse("10.128.0.0", &first);
 	for (size_t i = 0; i < count; i++) {
 		struct endpoint *endpoint = &scene->slice.endpoints.list[i];
 
-		scene->hosts[i].addr = addr_add(&scene->hosts[0].addr, i);
-		endpoint->addresses.list = &scene->hosts[i];
-		endpoint->addresses.count = 1;
+		endpoint->address.addr = addr_add(&first, i);
 		endpoint->ready = endpoint->serving = true;
 	}
 }

@@ -273,8 +273,8 @@ static bool counts_more(const struct all *all, const struct known *a, const stru
 static void know(struct all *all, struct known known)
 {
 	for (size_t i = 0; i < all->count; i++)
-		if (addr_equal(&all->list[i].endpoint->addresses.list[0].addr,
-			    &known.endpoint->addresses.list[0].addr) &&
+		if (addr_equal(&all->list[i].endpoint->address.addr,
+			    &known.endpoint->address.addr) &&
 			all->list[i].port == known.port) {
 			if (counts_more(all, &known, &all->list[i]))
 				all->list[i] = known;
@@ -335,9 +335,13 @@ enum near { NEAR_ANY, NEAR_NODE, NEAR_ZONE };
 
 static bool hints_it(const struct all *all, const struct endpoint *e, enum near near)
 {
-	return near == NEAR_ANY ||
-	       (near == NEAR_NODE ? names(e->for_nodes.list, e->for_nodes.count, all->node)
-				  : names(e->for_zones.list, e->for_zones.count, all->zone));
+	const struct endpoint_hints *hints = e->hints;
+
+	if (near == NEAR_ANY || !hints)
+		return near == NEAR_ANY;
+	return near == NEAR_NODE
+		       ? names(hints->for_nodes.list, hints->for_nodes.count, all->node)
+		       : names(hints->for_zones.list, hints->for_zones.count, all->zone);
 }
 
 static enum near nearness(const struct all *all)
@@ -351,7 +355,8 @@ static enum near nearness(const struct all *all)
 			if (!e->ready)
 				continue;
 			every = every &&
-				(near == NEAR_NODE ? e->for_nodes.count : e->for_zones.count) > 0;
+				e->hints && (near == NEAR_NODE ? e->hints->for_nodes.count
+							: e->hints->for_zones.count) > 0;
 			some = some || hints_it(all, e, near);
 		}
 		if (every && some)
@@ -365,7 +370,7 @@ static int known_order(const void *left, const void *right)
 	const struct known *a = *(const struct known *const *)left;
 	const struct known *b = *(const struct known *const *)right;
 	int order = addr_compare(
-		&a->endpoint->addresses.list[0].addr, &b->endpoint->addresses.list[0].addr);
+		&a->endpoint->address.addr, &b->endpoint->address.addr);
 
 	return order ? order : (int)a->port - (int)b->port;
 }
@@ -382,7 +387,7 @@ static void print_known(const struct all *all, const bool *listed, struct text *
 	qsort(sorted, count, sizeof(*sorted), known_order);
 	for (size_t i = 0; i < count; i++)
 		text_printf(answer, "%s:%u ",
-			addr_format(&sorted[i]->endpoint->addresses.list[0].addr, text),
+			addr_format(&sorted[i]->endpoint->address.addr, text),
 			sorted[i]->port);
 }
 
