@@ -47,14 +47,14 @@ static void endpoint_append(struct endpoints_shown *shown, const struct endpoint
 		return;
 	}
 	json_array_append_new(shown->list,
-		json_pack("{s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:s, s:s, "
+		json_pack("{s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s, s:s, "
 			  "s:s}",
 			"port", show_string(wish->name), "protocol", protocol_name(wish->protocol),
 			"family", family_name(wish->family), "address",
-			show_address(&endpoint->addresses.list[0].addr), "number",
+			show_address(&endpoint->address.addr), "number",
 			(int)ntohs(candidate->backend.port), "slice",
 			candidate->slice->object.name, "node", show_string(endpoint->node_name),
-			"zone", show_string(endpoint->zone), "here", candidate->local, "ready",
+			"here", candidate->local, "ready",
 			endpoint->ready, "serving", endpoint->serving, "terminating",
 			endpoint->terminating, "cluster",
 			endpoint_fate_name(candidate->fate[ENDPOINTS_CLUSTER]), "local",
