@@ -63,7 +63,6 @@ static const struct field endpoint_fields[] = {
 	FIELD(endpoint, address, "addresses", 1, FIELD_HOST, .flags = FIELD_FIRST | FIELD_REQUIRED),
 	{.name = "conditions", .number = 2, .type = FIELD_STRUCT, .table = &conditions},
 	FIELD(endpoint, node_name, "nodeName", 6, FIELD_STRING, .flags = FIELD_SHARED),
-	FIELD(endpoint, zone, "zone", 7, FIELD_STRING, .flags = FIELD_SHARED),
 	FIELD(endpoint, hints, "hints", 8, FIELD_POINTER, .table = &hints_table),
 };
 static const struct field_table endpoint_table = {

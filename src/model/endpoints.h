@@ -27,7 +27,7 @@ struct endpoint_hints {
 /* There are many of them. */
 struct endpoint {
 	struct host address; /* the first; others are not for use */
-	char *node_name, *zone;
+	char *node_name;
 	struct endpoint_hints *hints; /* NULL: none */
 	bool ready; /* absent: ready */
 	bool serving; /* absent: serving */
