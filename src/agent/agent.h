@@ -73,6 +73,7 @@ struct agent {
 	uint64_t compared_ns; /* when everything was last compared */
 	char sockets_error[ERR_TEXT_SIZE]; /* why calls on sockets are not translated; empty: they are */
 	char last_error[ERR_TEXT_SIZE]; /* of reconcile; empty: none */
+	char objects_error[ERR_TEXT_SIZE]; /* why the objects cannot be read; empty: they can */
 };
 
 /* Descriptors that the loop waits for. */

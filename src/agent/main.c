@@ -80,13 +80,16 @@ static const loop_function agent_functions[AGENT_REF_MAX] = {
 static void agent_read_objects(struct loop *loop, struct loop_timer *timer)
 {
 	struct agent *agent = timer->data;
-	struct err err;
+	struct err err = {0};
 	int r = objects_read(&agent->objects, &err);
 
 	if (r < 0) {
-		log_error("reading the objects: %s", err.text);
+		if (strcmp(agent->objects_error, err.text) != 0)
+			log_error("reading the objects: %s", err.text);
 		loop_timer_set_in(loop, timer, AGENT_REREAD_MS);
 	}
+	snprintf(agent->objects_error, sizeof(agent->objects_error), "%s",
+		r < 0 ? err.text : "");
 	if (r > 0)
 		reconcile(agent);
 	else if (r == 0)

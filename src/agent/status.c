@@ -124,6 +124,8 @@ void status_run(void *context, struct control_request *request, struct text *rep
 		privilege_format_set(privilege.permitted, &capabilities);
 	if (*agent->last_error)
 		json_array_append_new(errors, json_string(agent->last_error));
+	if (*agent->objects_error)
+		json_array_append_new(errors, json_string(agent->objects_error));
 	tree = json_pack("{s:s, s:b, s:s, s:s, s:i, s:i, s:s, s:I, s:I, s:i}", "node",
 		agent->settings.node, "ready", agent->ready, "version", PODWIRE_VERSION, "layout",
 		LAYOUT_HASH, "pid", (int)getpid(), "user", (int)getuid(), "capabilities",

@@ -17,6 +17,7 @@ NODE, OTHER = "node1", "node2"
 WEB, OTHER_SERVICE = 32001, 32002
 HEALTH, METRICS = 10256, 10249
 LOOPBACK = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+VIP = {"ipv4": "192.0.2.90", "ipv6": "2001:db8:b::90"}
 NETWORK = {"ipv4": "198.51.100.", "ipv6": "2001:db8:e::"}
 TIMEOUT_SECONDS = 2  # healthTimeoutSeconds of the lab
 READY = {"ready": True}
@@ -215,9 +216,12 @@ def test_changes_that_cannot_be_applied(lab):
         late = json.loads(ask(lab, NODE, "127.0.0.1", HEALTH, "/livez").body)
         assert late["lastUpdated"] < late["currentTime"]
         assert [s["healthy"] for s in late["status"].values()] == [False, False]
+        errors = lab.query(NODE, "status")["errors"]
+        assert len(errors) == 1 and objects in errors[0]
     finally:
         os.rename(f"{objects}-away", objects)
     wait_for(lambda: statuses() == ([200, 200, 200], True, True), "it follows again")
+    assert not lab.query(NODE, "status")["errors"]
 
 
 # --- Services ---
@@ -272,6 +276,32 @@ def test_a_family_that_the_service_does_not_have(lab, family):
     finally:
         lab.delete(single)
     wait_for(lambda: weight(lab, family, 32003) == "refused", "nobody is there any more")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_load_balancer_that_asks_at_its_own_address(lab, family):
+    """As those do that pass packets through unchanged: the address is made the node's by a route."""
+    if lab.hostile:
+        pytest.skip("a switch that checks sources lets no address of a load balancer pass")
+    vip, port = VIP[family], 32007
+    route = ["ip", "-6" if family == "ipv6" else "-4", "route"]
+    balanced = {**json.loads(service("vip", port)),
+                "status": {"loadBalancer": {"ingress": [{"ip": vip}]}}}
+    lab.apply(json.dumps(balanced))
+    lab.apply(slices("vip", [HERE]))
+    lab.exec(NODE, *route, "add", "local", vip, "dev", "lo")
+    lab.exec("outside", *route, "add", vip, "via", address(lab, family))
+    try:
+        wait_for(lambda: weight(lab, family, port) == (200, 1), "it is served at the node's address")
+        answer = ask(lab, "outside", vip, port)
+        assert answer.status == 200 and json.loads(answer.body)["service"]["name"] == "vip"
+        assert any(f"virtual {vip} port 80 " in row["row"]
+                   for row in lab.query(NODE, "tables")["rows"]), "though the address is the Service's"
+    finally:
+        lab.exec("outside", *route, "del", vip)
+        lab.exec(NODE, *route, "del", "local", vip, "dev", "lo")
+        lab.delete(json.dumps(balanced))
+    wait_for(lambda: weight(lab, family, port) == "refused", "it has gone")
 
 
 @pytest.mark.parametrize("change", [{"externalTrafficPolicy": "Cluster"}, {"type": "NodePort"},

@@ -166,6 +166,8 @@ static void check_from_nothing(struct scene *scene)
 		sum[row->table] += row_digest(row->table, row->key, row->value);
 	}
 	assert_memory_equal(sum, scene->services.row_sum, sizeof(sum));
+	assert_memory_equal(services.without_local, scene->services.without_local,
+		sizeof(services.without_local));
 	got = problems_text(&scene->services);
 	wanted = problems_text(&services);
 	assert_string_equal(got ? got : "", wanted ? wanted : "");
