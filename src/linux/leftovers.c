@@ -195,6 +195,7 @@ static const struct {
 	[LEFTOVER_NFTABLES] = {"nftables", "chains", leftovers_remove_table},
 	[LEFTOVER_IPTABLES] = {"iptables", "chains", leftovers_remove_chains},
 	[LEFTOVER_LEGACY] = {"iptables-legacy", "chains", leftovers_remove_legacy},
+	[LEFTOVER_COUNTER] = {"nfacct", "counters", leftovers_remove_counter},
 	[LEFTOVER_IPSET] = {"ipset", "entries", leftovers_remove_set},
 	[LEFTOVER_DEVICE] = {"device", "addresses", remove_device},
 	[LEFTOVER_IPVS] = {"ipvs", "servers", keep_ipvs},
@@ -243,8 +244,8 @@ struct leftover *leftovers_add(struct leftovers *leftovers, enum leftover_kind k
 int leftovers_find(struct leftovers *leftovers, struct err *err)
 {
 	static int (*const finders[])(struct leftovers *leftovers, struct err *err) = {
-		find_processes, leftovers_find_nft, leftovers_find_legacy, leftovers_find_sets,
-		find_device, find_ipvs, find_sysctl};
+		find_processes, leftovers_find_nft, leftovers_find_legacy,
+		leftovers_find_counters, leftovers_find_sets, find_device, find_ipvs, find_sysctl};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(finders) && r == 0; i++)

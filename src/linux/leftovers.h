@@ -23,6 +23,7 @@ enum leftover_kind {
 	LEFTOVER_NFTABLES, /* a table of its own: mode nftables */
 	LEFTOVER_IPTABLES, /* chains in a table of iptables that nftables holds */
 	LEFTOVER_LEGACY, /* chains in a table of the older iptables */
+	LEFTOVER_COUNTER, /* that rules of mode iptables count by */
 	LEFTOVER_IPSET, /* mode ipvs */
 	LEFTOVER_DEVICE,
 	LEFTOVER_IPVS, /* virtual servers: shown only, for they may be another's */
@@ -112,3 +113,5 @@ int leftovers_look_legacy(const int *names, char found[LEFTOVER_NAME_SIZE], stru
 
 int leftovers_find_sets(struct leftovers *leftovers, struct err *err);
 int leftovers_remove_set(struct leftover *leftover, struct err *err);
+int leftovers_find_counters(struct leftovers *leftovers, struct err *err);
+int leftovers_remove_counter(struct leftover *leftover, struct err *err);

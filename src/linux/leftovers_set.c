@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sets of ipset, that kube-proxy's mode ipvs has made. */
+/* Named things of netfilter beside rules: sets of ipset, of mode ipvs; counters of mode iptables. */
 #include "linux/leftovers.h"
 
 #include "base/mem.h"
@@ -10,6 +10,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_acct.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,4 +94,39 @@ int leftovers_remove_set(struct leftover *leftover, struct err *err)
 		return 0;
 	return r <= -IPSET_ERR_PRIVATE ? err_set(err, EBUSY, "a rule of somebody else uses it")
 				       : err_system(err, -r, "removing it");
+}
+
+/* --- counters --- */
+
+static const char *const counters[] = {"ct_state_invalid_dropped_pkts",
+	"localhost_nps_accepted_pkts", "localhost_nps_rejected_pkts"};
+
+static int counter_ask(unsigned int type, const char *name)
+{
+	char buffer[SET_REQUEST_SIZE];
+	struct nlmsghdr *request =
+		netfilter_begin(buffer, NFNL_SUBSYS_ACCT, type, 0, NFPROTO_UNSPEC);
+
+	mnl_attr_put_strz(request, NFACCT_NAME, name);
+	return netfilter_ask(request);
+}
+
+int leftovers_find_counters(struct leftovers *leftovers, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+		int r = counter_ask(NFNL_MSG_ACCT_GET, counters[i]);
+
+		if (r == 0)
+			leftovers_add(leftovers, LEFTOVER_COUNTER, 1, "%s", counters[i]);
+		else if (r != -ENOENT && r != -EINVAL) /* EINVAL: the kernel has none */
+			return err_system(err, -r, "asking for the counter %s", counters[i]);
+	}
+	return 0;
+}
+
+int leftovers_remove_counter(struct leftover *leftover, struct err *err)
+{
+	int r = counter_ask(NFNL_MSG_ACCT_DEL, leftover->name);
+
+	return r < 0 && r != -ENOENT ? err_system(err, -r, "removing it") : 0;
 }

@@ -13,6 +13,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_acct.h>
 #include <stdio.h>
 
 static struct err err;
@@ -152,6 +153,25 @@ static void make_set(const char *name)
 	assert_int_equal(netfilter_ask(request), 0);
 }
 
+static int make_counter(const char *name)
+{
+	char buffer[512];
+	struct nlmsghdr *request = netfilter_begin(
+		buffer, NFNL_SUBSYS_ACCT, NFNL_MSG_ACCT_NEW, NLM_F_CREATE, NFPROTO_UNSPEC);
+
+	mnl_attr_put_strz(request, NFACCT_NAME, name);
+	return netfilter_ask(request);
+}
+
+static void counters_go(void **state)
+{
+	assert_int_equal(make_counter("ct_state_invalid_dropped_pkts"), 0);
+	assert_int_equal(make_counter("operators"), 0);
+	check_told("removed", true, "nfacct ct_state_invalid_dropped_pkts 1 counters removed; ");
+	check_told("again", true, "");
+	assert_int_equal(make_counter("operators"), -EBUSY); /* it is there */
+}
+
 static void add_device(const char *name)
 {
 	_cleanup_(netlink_close) struct netlink *netlink = NULL;
@@ -182,7 +202,7 @@ static void sets_and_device_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_told_apart),
-		cmocka_unit_test(chains_go), cmocka_unit_test(own_table_goes),
+		cmocka_unit_test(chains_go), cmocka_unit_test(own_table_goes), cmocka_unit_test(counters_go),
 		cmocka_unit_test(sets_and_device_go)};
 	int r = root_enter_namespaces();
 
