@@ -10,7 +10,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define SHOW_PIECE 4000 /* ports and backends of one answer; some milliseconds */
+#define SHOW_PIECE 1000 /* ports and backends of one answer: five milliseconds */
 
 /* What claims are on; the names never change. */
 static const char *const kind_names[CLAIM_RANK_MAX] = {
@@ -168,6 +168,17 @@ static const char *after_of_kind(const char *after, enum kind kind)
 		       : "";
 }
 
+/* Without making the object's key: most of all objects are only passed by. */
+static bool is_behind(const struct object *object, const char *after)
+{
+	size_t length = strlen(object->namespace);
+	int order = strncmp(object->namespace, after, length);
+
+	if (order == 0)
+		order = '/' - (unsigned char)after[length];
+	return order ? order > 0 : strcmp(object->name, after + length + 1) > 0;
+}
+
 /* Returns where it stopped, for the next piece, or NULL at the end of the kind. */
 static char *show_kind(struct agent *agent, enum kind kind, const char *namespace,
 	const char *after, size_t *budget, json_t *list)
@@ -177,15 +188,13 @@ static char *show_kind(struct agent *agent, enum kind kind, const char *namespac
 
 	while ((object = store_next(&agent->objects.store, kind, &position))) {
 		_cleanup_(show_end) struct show show = {0};
-		_free_ char *key = NULL;
 		_json_ json_t *rows = NULL;
 		size_t cost;
 
 		if (!may_have_frontends(object) ||
 			(namespace && strcmp(object->namespace, namespace) != 0))
 			continue;
-		key = object_key(object);
-		if (strcmp(key, after) <= 0 || !show_start(&show, agent, object))
+		if (!is_behind(object, after) || !show_start(&show, agent, object))
 			continue;
 		rows = show_targets(&show);
 		json_array_extend(list, rows);

@@ -112,6 +112,17 @@ static json_t *status_routes(struct agent *agent)
 	return json_pack("{s:i, s:i}", "direct", direct, "vxlan", vxlan);
 }
 
+/* Rows of Services that are in the tables, those of host ports among them. */
+static json_t *status_services(const struct agent *agent)
+{
+	const struct services *services = &agent->services;
+
+	return json_pack("{s:I, s:I, s:I}", "services",
+		(json_int_t)store_count(&agent->objects.store, KIND_SERVICE), "frontends",
+		(json_int_t)services->row_count[TABLE_SERVICE], "backends",
+		(json_int_t)services->row_count[TABLE_BACKEND]);
+}
+
 void status_run(void *context, struct control_request *request, struct text *reply)
 {
 	struct agent *agent = context;
@@ -136,6 +147,7 @@ void status_run(void *context, struct control_request *request, struct text *rep
 	json_object_set_new(tree, "devices", status_devices(agent));
 	json_object_set_new(tree, "pools", status_pools(agent));
 	json_object_set_new(tree, "routes", status_routes(agent));
+	json_object_set_new(tree, "services", status_services(agent));
 	json_object_set_new(tree, "objects", status_objects(agent));
 	json_object_set_new(tree, "problems", status_problems(agent));
 	json_object_set_new(tree, "refused", status_refused(agent));

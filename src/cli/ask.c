@@ -93,6 +93,11 @@ static void status_print_lines(json_t *status)
 	printf("routes     %lld ranges of other nodes directly, %lld by VXLAN\n",
 		json_integer_value(json_object_get(value, "direct")),
 		json_integer_value(json_object_get(value, "vxlan")));
+	value = json_object_get(status, "services");
+	printf("services   %lld, with %lld rows of frontends and %lld of backends\n",
+		json_integer_value(json_object_get(value, "services")),
+		json_integer_value(json_object_get(value, "frontends")),
+		json_integer_value(json_object_get(value, "backends")));
 	if (json_integer_value(json_object_get(status, "repaired")))
 		printf("repaired   %lld things that somebody else had changed\n",
 			json_integer_value(json_object_get(status, "repaired")));

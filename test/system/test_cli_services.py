@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`podwire services`, `podwire service` and `podwire flows`: what they say is what packets meet."""
+import collections
 import json
+import os
 
 import pytest
-from labs import FAMILIES, wait_for
+from labs import FAMILIES, HERE, PYTHON, wait_for
 from test_services import NODES, PORTS, balancer, cluster_address, node_address, of_family, pod_on
 
 NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -178,6 +180,23 @@ def test_flows_without_a_service(lab, family):
     assert len({f["client"]["port"] for f in found}) == len(found)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_more_flows_than_one_answer_holds(lab, family):
+    """Each is shown or counted, and none twice."""
+    client, count = pod_on(lab, "node1"), 3000
+    address = cluster_address(lab, "every", family)
+    ports = json.loads(lab.exec(client, PYTHON, "-B", os.path.join(HERE, "many_flows.py"), address, "53",
+                                str(count)).stdout)
+    assert len(set(ports)) == count
+    asked = "--pod", client, "--service", "s/every", "--limit"
+    answer = lab.query("node1", "flows", *asked, "10000")
+    seen = collections.Counter((f["client"]["port"], f["frontend"]["address"]) for f in answer["flows"])
+    assert {port for port, place in seen if place == address} >= set(ports) and answer["more"] == 0
+    assert max(seen.values()) == 1
+    few = lab.query("node1", "flows", *asked, "7")
+    assert len(few["flows"]) == 7 and few["more"] == len(answer["flows"]) - 7
+
+
 def test_the_table_of_flows(lab):
     client = pod_on(lab, "node1")
     addresses = [cluster_address(lab, "one", family) for family in FAMILIES]
@@ -208,6 +227,14 @@ def test_one_service(lab, family):
         assert endpoint["address"] in lab.pods()["s/one"]["addresses"] and endpoint["number"] == 8080
         assert (endpoint["node"], endpoint["cluster"], endpoint["local"], endpoint["why"]) == \
             ("node2", "used", local, why)
+
+
+def test_status_counts_them(lab):
+    status = lab.query("node1", "status")["services"]
+    rows = collections.Counter(row["row"].split()[0] for row in lab.query("node1", "tables")["rows"])
+    assert status == {"services": len(lab.get("services")), "frontends": rows["service"],
+                      "backends": rows["backend"]}
+    assert f"services   {status['services']}, with" in lab.on_node("node1", "status").stdout
 
 
 @pytest.mark.parametrize("family", FAMILIES)
