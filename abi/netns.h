@@ -22,12 +22,31 @@ struct netns_row {
 };
 _Static_assert(sizeof(struct netns_row) == 40, "no padding");
 
-/* Table pw_socket, of each socket that was translated: what its owner believes to talk to. */
+/*
+ * Table pw_socket, of each socket of which a call was translated: what its owner believes to talk
+ * to. Of a socket that is not connected: with the first whom it has sent to.
+ */
 struct socket_row {
 	struct addr frontend;
-	struct addr backend; /* a socket that has another peer was connected again since */
+	struct addr backend; /* or the cluster address, for datagrams; another peer is meant as it is */
 	__be16 frontend_port;
-	__be16 backend_port;
+	__be16 backend_port; /* 0: forgotten, no peer has it */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct socket_row) == 40, "no padding");
+
+/* Table pw_sent: the same with all the others that a socket has sent datagrams to. */
+struct sent_key {
+	__u64 socket; /* its cookie, which the kernel gives no other */
+	struct addr backend;
+	__be16 backend_port;
+	__u8 pad[6];
+};
+_Static_assert(sizeof(struct sent_key) == 32, "no padding");
+
+struct sent_row {
+	struct addr frontend;
+	__be16 frontend_port;
+	__u8 pad[6];
+};
+_Static_assert(sizeof(struct sent_row) == 24, "no padding");

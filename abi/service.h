@@ -60,8 +60,15 @@ struct service_row {
 	__u64 sources; /* in pw_source: who may come, pods of this node too; 0: everybody */
 	__u32 affinity_seconds; /* 0: none */
 	__u32 flags; /* enum service_flag */
+	/*
+	 * Of UDP: where else the node's own processes find what `inside` says, by packets that are
+	 * translated one by one. Of a cluster address itself that one. Port 0: nowhere.
+	 */
+	struct addr cluster;
+	__be16 cluster_port;
+	__u8 pad[6];
 };
-_Static_assert(sizeof(struct service_row) == 80, "no padding");
+_Static_assert(sizeof(struct service_row) == 104, "no padding");
 
 enum backend_flag {
 	BACKEND_HERE = 1 << 0, /* on this node */

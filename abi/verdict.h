@@ -82,14 +82,16 @@
 	X(38, DROP_SERVICE_PORTS, DROP, "service-ports",                                           \
 		"no client port is free under which the endpoint could tell this flow from others")  \
 	X(39, DROP_PROBE, DROP, "probe",                                                           \
-		"looked like a probe between nodes, but is malformed, or answers no question")
+		"looked like a probe between nodes, but is malformed, or answers no question")     \
+	X(40, DROP_NO_ROUTE, DROP, "no-route",                                                     \
+		"for a Service, to whose endpoint this node has no route")
 
 enum verdict {
 	VERDICT_NEXT = 0, /* no end: the next step decides */
 #define VERDICT_ENUM(number, NAME, kind, name, sentence) VERDICT_##NAME = number,
 	VERDICT_LIST(VERDICT_ENUM)
 #undef VERDICT_ENUM
-	VERDICT_MAX = 40
+	VERDICT_MAX = 41
 };
 
 #define VERDICT_DROP_FIRST 16 /* what is dropped in silence has a number from here on */

@@ -9,8 +9,8 @@
 #include "bpf/session.h"
 
 /*
- * What packets do at frontends of Services. A pod's own packets are translated on its node. What
- * comes from outside is translated late: the node where it arrives only says whose it is and hands
+ * What packets do at frontends of Services. What pods and the node itself send is translated on
+ * their node. What comes from outside is translated late: the node where it arrives only says whose it is and hands
  * it over unchanged; the backend's node translates, and its replies go back through the node that
  * they came by, whose address the client knows.
  */
@@ -26,12 +26,25 @@ static __always_inline enum verdict frontend_send(struct packet *p, const struct
 	return kind == WIRE_KIND_SERVICE ? VERDICT_HAND_OVER : VERDICT_HAND_BACK;
 }
 
+/* Back to where the packet came from, which may be the node's own stack. */
+static __always_inline enum verdict frontend_answer(
+	struct packet *p, const struct settings_row *now)
+{
+	enum verdict verdict = answer_refusal(p);
+
+	if (p->hook != HOOK_TO_TUNNEL)
+		return answer_back(p, verdict);
+	if (verdict < VERDICT_DROP_FIRST)
+		route_into_stack(p, now);
+	return verdict;
+}
+
 static __always_inline enum verdict frontend_refuse(
-	struct packet *p, const struct service_list *list)
+	struct packet *p, const struct settings_row *now, const struct service_list *list)
 {
 	if (!list->count && list->answer == SERVICE_DROP)
 		return VERDICT_DROP_SERVICE_LOCAL;
-	return answer_back(p, answer_refusal(p));
+	return frontend_answer(p, now);
 }
 
 /*
@@ -45,7 +58,7 @@ static __always_inline enum verdict frontend_none(
 		return VERDICT_NEXT;
 	if (!service_at(&p->target, 0, 0, SERVICE_VIRTUAL))
 		return VERDICT_DROP_SERVICE_NONE;
-	return answer_back(p, answer_refusal(p));
+	return frontend_answer(p, now);
 }
 
 /*
@@ -112,18 +125,48 @@ static __noinline __attribute__((unused)) enum verdict frontend_reply(
 	return frontend_send(p, now, node, WIRE_KIND_SERVICE_RETURN);
 }
 
-/* On its way into a pod: what answers a flow of the pod to a frontend comes from there. */
+/*
+ * On its way to a client on this node: what answers a flow of his to a frontend comes from there.
+ * 1: it did; 0: it answers none.
+ */
 static __noinline int frontend_restore_flow(struct packet *p)
 {
 	struct packet_quote quote = {};
 	const struct flow_row *flow = frontend_flow(p, FLOW_OPENER_POD, &quote);
 
-	return flow ? frontend_rewrite_back(p, &quote, flow) : 0;
+	if (!flow)
+		return 0;
+	p->translated = PACKET_TRANSLATED_BACK;
+	return frontend_rewrite_back(p, &quote, flow) < 0 ? -1 : 1;
 }
 
 static __always_inline int frontend_restore(struct packet *p, __u32 device)
 {
 	return p->translated || !hint_has(device, HINT_CLIENT) ? 0 : frontend_restore_flow(p);
+}
+
+/* The same for processes of the node itself. */
+static __always_inline int frontend_restore_node(struct packet *p)
+{
+	return hint_has(HINT_NODE, HINT_CLIENT) ? frontend_restore_flow(p) : 0;
+}
+
+/*
+ * And into its stack by the tunnel's device, where they have sent it: so firewall, connection
+ * tracking and reverse-path filter see one device both ways. VERDICT_NEXT: it answers no such flow.
+ */
+static __always_inline enum verdict frontend_to_node(
+	struct packet *p, const struct settings_row *now)
+{
+	int restored = frontend_restore_node(p);
+
+	if (restored == 0)
+		return VERDICT_NEXT;
+	if (restored < 0)
+		return VERDICT_DROP_INTERNAL;
+	if (packet_l2) /* else there is no frame for that device */
+		route_into_stack(p, now);
+	return VERDICT_STACK;
 }
 
 static __always_inline enum verdict frontend_deliver(struct packet *p, const struct pod_row *pod)

@@ -108,5 +108,5 @@ static __noinline enum verdict handover_return(struct packet *p, const struct se
 	if (node)
 		return node->flags & NODE_OWN ? VERDICT_DROP_TUNNEL_TARGET
 					      : route_to_node(p, now, node);
-	return route_reply_outside(p);
+	return route_past_stack(p);
 }

@@ -21,11 +21,12 @@ static __always_inline bool hint_has(__u32 device, enum hint hint)
 	return hints && *hints & hint;
 }
 
-static __always_inline void hint_set(__u32 device, enum hint hint)
+/* One hint or several. */
+static __always_inline void hint_set(__u32 device, __u32 hint)
 {
 	__u32 index = device % HINTS;
 	__u32 *hints = bpf_map_lookup_elem(&pw_hint, &index);
 
-	if (hints && !(*hints & hint))
+	if (hints && (*hints & hint) != hint)
 		__sync_fetch_and_or(hints, hint);
 }

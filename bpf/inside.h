@@ -3,7 +3,10 @@
 
 #include "bpf/frontend.h"
 
-/* What pods send to frontends: translated on the spot, on their own node. */
+/*
+ * What clients on this node send to frontends, pods and the node's own processes: translated on the
+ * spot, packet by packet, so that each datagram finds an endpoint that lives.
+ */
 
 static __always_inline const struct service_row *inside_frontend(const struct packet *p)
 {
@@ -17,11 +20,28 @@ static __always_inline const struct service_row *inside_frontend(const struct pa
 	return node ? service_of_node(&p->target, p->target_port, p->protocol, node) : NULL;
 }
 
+/* Where answers will be looked for: on the way to the client, from a backend that he is himself. */
+static __always_inline void inside_hint(const struct packet *p, const struct session_plan *plan)
+{
+	bool hairpin = addr_equal(&p->source, &plan->backend);
+
+	hint_set(p->hook == HOOK_TO_TUNNEL ? HINT_NODE : p->skb->ifindex,
+		hairpin ? HINT_CLIENT | HINT_BACKEND : HINT_CLIENT);
+}
+
+/* A pod of this node that has gone, and its endpoint has not yet. */
+static __always_inline bool inside_has_gone(
+	const struct settings_row *now, const struct session_row *session)
+{
+	return range_in_own(now, &session->backend) &&
+	       !bpf_map_lookup_elem(&pw_pod, &session->backend);
+}
+
 /*
- * From a pod: translated on the spot. VERDICT_NEXT: where to is for the next step, which sees
- * the backend as the target.
+ * VERDICT_NEXT: where to is for the next step, which sees the backend as the target; or it is for
+ * no frontend.
  */
-static __noinline enum verdict inside_from_pod(struct packet *p, const struct settings_row *now)
+static __noinline enum verdict inside_translate(struct packet *p, const struct settings_row *now)
 {
 	const struct service_row *row = inside_frontend(p);
 	struct session_plan plan = {};
@@ -38,15 +58,17 @@ static __noinline enum verdict inside_from_pod(struct packet *p, const struct se
 	if (!session) {
 		backend = service_choose(row, &row->inside, &p->source, session_hash(&key));
 		if (!backend)
-			return frontend_refuse(p, &row->inside);
+			return frontend_refuse(p, now, &row->inside);
 		session_plan_set(&plan, FLOW_OPENER_POD, row, backend);
 		if (session_begin(&key, &plan) < 0)
 			return VERDICT_DROP_SERVICE_PORTS;
-		hint_set(p->skb->ifindex, HINT_CLIENT | HINT_BACKEND);
+		inside_hint(p, &plan);
 		session = bpf_map_lookup_elem(&pw_session, &key);
 		if (!session)
 			return VERDICT_DROP_INTERNAL;
 	}
+	if (inside_has_gone(now, session))
+		return frontend_answer(p, now);
 	p->translated = PACKET_TRANSLATED_FORTH;
 	return session_rewrite(p, session) < 0 ? VERDICT_DROP_INTERNAL : VERDICT_NEXT;
 }

@@ -187,7 +187,7 @@ static __noinline enum verdict outside_flow(
 	if (!goes_on) {
 		backend = service_choose(row, &row->outside, &p->source, session_hash(&key));
 		if (!backend)
-			return frontend_refuse(p, &row->outside);
+			return frontend_refuse(p, now, &row->outside);
 		session_plan_set(&plan, FLOW_OPENER_PEER, row, backend);
 	}
 	verdict = outside_to_pod(p, &key, &plan, goes_on);

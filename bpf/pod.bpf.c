@@ -18,6 +18,7 @@ static __always_inline enum verdict from_pod_to_own(
 	struct packet *p, const struct settings_row *now)
 {
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
+	enum verdict verdict;
 
 	if (pod) {
 		/* A pod that is its own backend has its record from the frontend. */
@@ -28,7 +29,8 @@ static __always_inline enum verdict from_pod_to_own(
 	if (bpf_map_lookup_elem(&pw_node, &p->target)) {
 		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
 			return VERDICT_DROP_TUNNEL_PORT;
-		return VERDICT_STACK;
+		verdict = frontend_to_node(p, now);
+		return verdict == VERDICT_NEXT ? VERDICT_STACK : verdict;
 	}
 	return answer_back(p, answer_nobody(p));
 }
@@ -52,7 +54,9 @@ static __always_inline enum verdict from_pod_route(
 	const struct node_row *node;
 
 	if (verdict == VERDICT_NEXT && !p->translated)
-		verdict = inside_from_pod(p, now);
+		verdict = frontend_to_node(p, now);
+	if (verdict == VERDICT_NEXT && !p->translated)
+		verdict = inside_translate(p, now);
 	if (verdict == VERDICT_NEXT && p->translated == PACKET_TRANSLATED_FORTH)
 		verdict = from_pod_to_pods(p, now);
 	if (verdict != VERDICT_NEXT)

@@ -13,7 +13,7 @@
 #define AF_INET_ 2
 #define AF_INET6_ 10
 
-static __always_inline int route_by_queue(const struct packet *p, const struct pod_row *pod)
+static __always_inline enum verdict route_by_queue(struct packet *p, const struct pod_row *pod)
 {
 	struct bpf_redir_neigh next = {};
 
@@ -24,7 +24,9 @@ static __always_inline int route_by_queue(const struct packet *p, const struct p
 		next.nh_family = AF_INET6_;
 		__builtin_memcpy(next.ipv6_nh, &p->target, sizeof(next.ipv6_nh));
 	}
-	return (int)bpf_redirect_neigh(pod->ifindex, &next, sizeof(next), 0);
+	p->redirect = pod->ifindex;
+	p->action = (int)bpf_redirect_neigh(pod->ifindex, &next, sizeof(next), 0);
+	return VERDICT_DELIVER;
 }
 
 /*
@@ -36,11 +38,10 @@ static __always_inline enum verdict route_deliver(struct packet *p, const struct
 {
 	/* A frame out of the tunnel is for the tunnel's own MAC and would be dropped as foreign. */
 	bpf_skb_change_type(p->skb, PACKET_HOST);
-	p->redirect = pod->ifindex;
 	if (pod->flags & POD_SHAPED)
-		p->action = route_by_queue(p, pod);
-	else
-		p->action = bpf_redirect_peer(pod->ifindex, 0);
+		return route_by_queue(p, pod);
+	p->redirect = pod->ifindex;
+	p->action = bpf_redirect_peer(pod->ifindex, 0);
 	return VERDICT_DELIVER;
 }
 
@@ -112,10 +113,35 @@ static __always_inline enum verdict route_to_node(
 }
 
 /*
- * The reply to a client outside who came directly. The kernel's connection tracking has not seen
- * the request, would call the reply invalid, and a firewall may drop that: so not by the stack.
+ * Into the node's own stack by the tunnel's device, where its routes to pods and Services lead, of
+ * what is marked as judged.
  */
-static __noinline enum verdict route_reply_outside(struct packet *p)
+static __always_inline void route_into_stack_as_marked(
+	struct packet *p, const struct settings_row *now)
+{
+	p->redirect = now->tunnel_ifindex;
+	p->action = (int)bpf_redirect(now->tunnel_ifindex, BPF_F_INGRESS);
+}
+
+/* Not inlined, so that clang does not fold the mark into a pointer that the verifier refuses. */
+static __noinline __attribute__((unused)) void route_mark_judged(
+	struct __sk_buff *skb, const struct settings_row *now)
+{
+	skb->mark = (skb->mark & ~now->mark_mask) | (now->mark_mask & ~now->mark);
+}
+
+static __always_inline void route_into_stack(struct packet *p, const struct settings_row *now)
+{
+	route_mark_judged(p->skb, now);
+	route_into_stack_as_marked(p, now);
+}
+
+/*
+ * The way that the kernel's routes say, past its stack: for the reply to a client outside who came
+ * directly, and for what was translated behind the stack. The kernel's connection tracking has not
+ * seen the one's request and would call it invalid, and has seen the other with other ends.
+ */
+static __noinline enum verdict route_past_stack(struct packet *p)
 {
 	struct bpf_fib_lookup found = {.ifindex = p->skb->ifindex};
 	struct bpf_redir_neigh next = {};
@@ -147,7 +173,7 @@ static __always_inline enum verdict route_outside(
 	if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
 		return VERDICT_DROP_TUNNEL_PORT;
 	if (p->translated == PACKET_TRANSLATED_BACK || flow_is_of_peer(p))
-		return route_reply_outside(p);
+		return route_past_stack(p);
 	if (!now->masquerade || range_keeps_source(now, &p->target))
 		return VERDICT_STACK;
 	p->skb->mark = (p->skb->mark & ~now->mark_mask) | now->mark;

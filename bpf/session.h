@@ -72,7 +72,7 @@ static __always_inline struct session_row *session_find(
 	if (packet_opens_tcp(p))
 		return NULL;
 	session = bpf_map_lookup_elem(&pw_session, key);
-	if (session && row->serving && !session_still_serves(row, session))
+	if (session && p->protocol == IPPROTO_UDP && !session_still_serves(row, session))
 		return NULL;
 	if (session)
 		session->last_ns = bpf_ktime_get_coarse_ns();

@@ -151,6 +151,13 @@ struct {
 } pw_socket SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct sent_key);
+	__type(value, struct sent_row);
+} pw_sent SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HINTS);
 	__type(key, __u32);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The one VXLAN device, in external mode: the key says where to and where from. */
+#include "bpf/inside.h"
 #include "bpf/probe.h"
 #include "bpf/trace.h"
 #include "bpf/tunnel.h"
@@ -45,41 +46,80 @@ int from_tunnel(struct __sk_buff *skb)
 	return packet_end(&p, verdict);
 }
 
+static __always_inline bool to_tunnel_is_own(const struct addr *addr)
+{
+	const struct node_row *node = bpf_map_lookup_elem(&pw_node, addr);
+
+	return node && node->flags & NODE_OWN;
+}
+
+static __always_inline enum verdict to_tunnel_to_pods(
+	struct packet *p, const struct settings_row *now, const struct node_row *node)
+{
+	if (node->route == NODE_ROUTE_WIRE)
+		return route_wire(p, node);
+	if (route_set_tunnel_key(p->skb, now, &node->underlay, WIRE_VNI(WIRE_KIND_POD, 0)) < 0)
+		return VERDICT_DROP_INTERNAL;
+	return VERDICT_ACCEPT;
+}
+
+/* To a Service: on to its backend, which may be anywhere. */
+static __always_inline enum verdict to_tunnel_service(
+	struct packet *p, const struct settings_row *now)
+{
+	enum verdict verdict = inside_translate(p, now);
+	const struct node_row *node;
+	const struct pod_row *pod;
+
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	pod = bpf_map_lookup_elem(&pw_pod, &p->target);
+	if (pod)
+		return route_by_queue(p, pod);
+	node = range_lookup(now, p->family, &p->target);
+	if (node)
+		return to_tunnel_to_pods(p, now, node);
+	if (!p->translated || range_in_cluster(now, &p->target))
+		return VERDICT_DROP_NO_NODE;
+	if (to_tunnel_is_own(&p->target)) {
+		route_into_stack(p, now);
+		return VERDICT_STACK;
+	}
+	verdict = route_past_stack(p);
+	return verdict == VERDICT_STACK ? VERDICT_DROP_NO_ROUTE : verdict;
+}
+
 /*
- * From the node's own stack to pods of another node, whose routes all lead here: what goes directly
- * is sent on from here, and so is a question whether it might. What from_pod sent has its key.
+ * From the node's own stack to pods of another node and to Services, whose routes all lead here:
+ * what goes directly is sent on from here, and so is a question whether it might. What from_pod
+ * sent has its key.
  */
 static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __sk_buff *skb)
 {
 	const struct settings_row *now = settings();
-	const struct node_row *node, *own;
 	enum verdict verdict = packet_parse(p, skb, HOOK_TO_TUNNEL);
+	const struct node_row *node;
 
-	if (verdict != VERDICT_NEXT)
-		return verdict;
 	if (!now || !now->ready)
 		return VERDICT_DROP_INTERNAL;
-	if (hint_has(HINT_NODE, HINT_BACKEND)) {
+	if (verdict == VERDICT_NEXT)
+		verdict = flow_fragment(p);
+	if (verdict == VERDICT_NEXT && hint_has(HINT_NODE, HINT_BACKEND))
 		verdict = frontend_reply(p, now);
-		if (verdict != VERDICT_NEXT)
-			return verdict;
+	if (verdict != VERDICT_NEXT)
+		return verdict;
+	/* A process of the node has answered another one, or itself. */
+	if (p->translated && to_tunnel_is_own(&p->target)) {
+		route_into_stack(p, now);
+		return VERDICT_STACK;
 	}
-	if (!range_in_own(now, &p->source)) {
-		own = bpf_map_lookup_elem(&pw_node, &p->source);
-		if (!own || !(own->flags & NODE_OWN))
-			return VERDICT_DROP_TO_TUNNEL;
-	}
+	if (!range_in_own(now, &p->source) && !to_tunnel_is_own(&p->source))
+		return VERDICT_DROP_TO_TUNNEL;
 	node = probe_to_neighbor(p);
 	if (node)
 		return route_wire(p, node);
 	node = range_lookup(now, p->family, &p->target);
-	if (!node)
-		return VERDICT_DROP_NO_NODE;
-	if (node->route == NODE_ROUTE_WIRE)
-		return route_wire(p, node);
-	if (route_set_tunnel_key(skb, now, &node->underlay, WIRE_VNI(WIRE_KIND_POD, 0)) < 0)
-		return VERDICT_DROP_INTERNAL;
-	return VERDICT_ACCEPT;
+	return node ? to_tunnel_to_pods(p, now, node) : to_tunnel_service(p, now);
 }
 
 SEC("tc")

@@ -56,6 +56,7 @@ static __always_inline enum verdict from_tunnel_pod(
 {
 	enum verdict verdict = guard_from_tunnel(p, now, sender);
 	const struct node_row *own;
+	int restored;
 
 	if (verdict == VERDICT_NEXT)
 		verdict = flow_fragment(p);
@@ -65,7 +66,10 @@ static __always_inline enum verdict from_tunnel_pod(
 	if (own && own->flags & NODE_OWN) {
 		if (p->protocol == IPPROTO_UDP && p->target_port == now->tunnel_port)
 			return VERDICT_DROP_TUNNEL_PORT;
-		verdict = outside_arrive(p, now, own);
+		restored = frontend_restore_node(p);
+		if (restored < 0)
+			return VERDICT_DROP_INTERNAL;
+		verdict = restored ? VERDICT_NEXT : outside_arrive(p, now, own);
 		if (verdict != VERDICT_NEXT)
 			return verdict;
 		bpf_skb_change_type(p->skb, PACKET_HOST);

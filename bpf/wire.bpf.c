@@ -40,8 +40,7 @@ static __always_inline enum verdict from_wire_to_stack(
 {
 	if (!route_is_judged(p->skb, now))
 		return VERDICT_ACCEPT;
-	p->redirect = now->tunnel_ifindex;
-	p->action = (int)bpf_redirect(now->tunnel_ifindex, BPF_F_INGRESS);
+	route_into_stack_as_marked(p, now);
 	return VERDICT_STACK;
 }
 
@@ -50,6 +49,7 @@ static __always_inline enum verdict from_wire_to_own(
 {
 	const struct pod_row *pod = bpf_map_lookup_elem(&pw_pod, &p->target);
 	const struct node_row *node;
+	enum verdict verdict;
 
 	if (pod) {
 		flow_open_by_peer(p, from_wire_is_outside(p, now));
@@ -58,6 +58,9 @@ static __always_inline enum verdict from_wire_to_own(
 	}
 	node = bpf_map_lookup_elem(&pw_node, &p->target);
 	if (node) {
+		verdict = frontend_to_node(p, now);
+		if (verdict != VERDICT_NEXT)
+			return verdict;
 		from_wire_mark(p, now, node);
 		from_wire_to_stack(p, now);
 		return VERDICT_STACK;
@@ -81,7 +84,9 @@ static __always_inline enum verdict from_wire_to_others(
 	from_wire_mark(p, now, node);
 	if (flow_fragment(p) != VERDICT_NEXT)
 		return from_wire_to_stack(p, now);
-	verdict = outside_arrive(p, now, node);
+	verdict = node ? frontend_to_node(p, now) : VERDICT_NEXT;
+	if (verdict == VERDICT_NEXT)
+		verdict = outside_arrive(p, now, node);
 	return verdict == VERDICT_NEXT ? from_wire_to_stack(p, now) : verdict;
 }
 

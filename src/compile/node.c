@@ -311,6 +311,20 @@ static void compile_remote(struct compilation *c, const struct node *node)
 	}
 }
 
+/* What the node's own processes send to Services: translated on its way to the tunnel's device. */
+static void compile_service_routes(struct compilation *c)
+{
+	for (unsigned int i = 0; i < c->settings->service_ranges.count; i++) {
+		const struct prefix *range = &c->settings->service_ranges.range[i];
+		struct route_value route = {.kind = ROUTE_KIND_UNICAST,
+			.ifindex = c->facts->tunnel_ifindex,
+			.source = own_source(c->own, prefix_family(range))};
+
+		if (addr_is_given(&route.source) && service_range_is_usable(c->store, range))
+			compile_route(c, range, &route);
+	}
+}
+
 /* The node's own processes, by its addresses. */
 static void compile_own_netns(struct compilation *c)
 {
@@ -345,6 +359,7 @@ void compile_nodes(struct store *store, const struct settings *settings,
 	compile_settings_start(&c);
 	compile_own(&c);
 	compile_own_netns(&c);
+	compile_service_routes(&c);
 	while ((object = store_next(store, KIND_NODE, &position)))
 		if (object_node_const(object) != c.own)
 			compile_remote(&c, object_node_const(object));

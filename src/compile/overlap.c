@@ -134,6 +134,13 @@ const struct prefix *node_usable_range(struct store *store, const struct setting
 	return NULL;
 }
 
+bool service_range_is_usable(struct store *store, const struct prefix *range)
+{
+	struct addr addr;
+
+	return !range_node_inside(store, range, &addr);
+}
+
 static void check_service_ranges(
 	struct store *store, const struct settings *settings, struct problems *problems)
 {
@@ -148,7 +155,8 @@ static void check_service_ranges(
 		if (node)
 			problems_add(problems, "settings", false,
 				"serviceCIDRs: %s holds the address %s of Node %s; "
-				"Services need a range in which no node is",
+				"Services need a range in which no node is; this node's own "
+				"processes have no route to it",
 				prefix_format(range, text), addr_format(&addr, addr_text),
 				node->object.name);
 	}

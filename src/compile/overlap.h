@@ -13,6 +13,9 @@
 bool range_is_usable(struct store *store, const struct settings *settings,
 	const struct node *node, const struct prefix *range, struct problems *problems);
 
+/* Is no node in it? Else a route to it would lead away from that node. */
+bool service_range_is_usable(struct store *store, const struct prefix *range);
+
 /* What concerns the cluster as a whole: Service ranges, the primary family. */
 void check_cluster(struct store *store, const struct settings *settings,
 	const struct node *own, struct problems *problems);

@@ -208,6 +208,10 @@ static void plan_add_row(struct plan *plan, const struct plan_row *planned, stru
 	struct service_row row = planned->row;
 	const struct plan_set *set;
 
+	if (row.cluster_port && plan->claims.list[planned->cluster].won)
+		row.cluster = plan->claims.list[planned->cluster].key.addr;
+	else
+		row.cluster_port = 0;
 	set = plan_use(plan, planned->sources, SET_SOURCES);
 	if (set)
 		row.sources = set->id;

@@ -71,6 +71,7 @@ struct plan_row {
 	struct service_row row; /* without what depends on sets */
 	size_t claim;
 	size_t target; /* or PLAN_NO_TARGET: an address, with what no port of it takes */
+	size_t cluster; /* the claim of row.cluster; without row.cluster_port: none */
 	size_t list[LIST_MAX], serving, sources; /* sets, or PLAN_NO_SET */
 	bool maglev; /* for what comes from outside */
 };

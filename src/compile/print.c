@@ -263,6 +263,10 @@ static void print_service(struct text *text, const void *key, const void *value)
 		text_printf(text, " affinity %us", row->affinity_seconds);
 	if (row->flags & SERVICE_HOST_PORT)
 		text_append(text, " host-port");
+	if (row->cluster_port) {
+		text_append(text, " cluster");
+		print_port(text, &row->cluster, row->cluster_port);
+	}
 }
 
 static void print_netns(struct text *text, const void *key, const void *value)

@@ -16,6 +16,7 @@ struct service_plan {
 	enum family family;
 	size_t sources; /* of the addresses of load balancers */
 	size_t cluster; /* the claim of the cluster address, or PLAN_NO_CLAIM */
+	bool is_routed; /* the node sends to the cluster address by the tunnel's device */
 };
 
 #define PLAN_NO_CLAIM SIZE_MAX
@@ -36,6 +37,16 @@ static void list_of(struct service_list *list, size_t *set, const struct targets
 	list->answer = SERVICE_REFUSE;
 	if (*set == PLAN_NO_SET && policy == TRAFFIC_LOCAL && targets->any)
 		list->answer = SERVICE_DROP;
+}
+
+/* The frontend leads where the cluster address leads, whose packets are translated one by one. */
+static void row_set_cluster(
+	const struct service_plan *p, const struct targets *targets, struct plan_row *planned)
+{
+	if (targets->port->protocol != PROTOCOL_UDP || !p->is_routed)
+		return;
+	planned->cluster = p->cluster;
+	planned->row.cluster_port = htons(targets->port->port);
 }
 
 static struct plan_row row_of(const struct service_plan *p, const struct targets *targets)
@@ -64,6 +75,7 @@ static void plan_cluster_port(struct service_plan *p, const struct targets *targ
 
 	planned.claim = p->cluster;
 	planned.key.addr = p->plan->claims.list[p->cluster].key.addr;
+	row_set_cluster(p, targets, &planned);
 	list_of(&planned.row.inside, &planned.list[LIST_INSIDE], targets, policy);
 	list_of(&planned.row.outside, &planned.list[LIST_OUTSIDE], targets, policy);
 	plan_row(p->plan, &planned);
@@ -78,6 +90,8 @@ static struct plan_row external_row(const struct service_plan *p, const struct t
 	struct plan_row planned = row_of(p, targets);
 
 	planned.maglev = true;
+	if (p->service->internal_policy == TRAFFIC_CLUSTER)
+		row_set_cluster(p, targets, &planned);
 	list_of(&planned.row.inside, &planned.list[LIST_INSIDE], targets, TRAFFIC_CLUSTER);
 	list_of(&planned.row.outside, &planned.list[LIST_OUTSIDE], targets,
 		p->service->external_policy);
@@ -151,6 +165,14 @@ static bool addr_is_among(const struct addrs *addrs, const struct addr *addr)
 	return false;
 }
 
+static bool ranges_contain(const struct settings_ranges *ranges, const struct addr *addr)
+{
+	for (unsigned int i = 0; i < ranges->count; i++)
+		if (prefix_contains(&ranges->range[i], addr))
+			return true;
+	return false;
+}
+
 /* A cluster address that is on this node itself (a DNS cache's) is served by who put it there. */
 static void plan_cluster_address(struct service_plan *p)
 {
@@ -162,8 +184,10 @@ static void plan_cluster_address(struct service_plan *p)
 		.member = ""};
 
 	p->cluster = PLAN_NO_CLAIM;
-	if (!addr_is_among(&p->view->facts->local, addr))
-		p->cluster = plan_address(p, &claim);
+	if (addr_is_among(&p->view->facts->local, addr))
+		return;
+	p->cluster = plan_address(p, &claim);
+	p->is_routed = ranges_contain(&p->view->settings->service_ranges, addr);
 }
 
 /* May the Service have this address, as far as it does not depend on other Services? */
@@ -184,12 +208,10 @@ static bool address_is_free(
 static bool address_is_allowed(
 	const struct service_plan *p, const struct claim *claim, const struct addr *addr)
 {
-	const struct settings_ranges *ranges = &p->view->settings->external_ranges;
 	char text[ADDR_TEXT_SIZE];
 
-	for (unsigned int i = 0; i < ranges->count; i++)
-		if (prefix_contains(&ranges->range[i], addr))
-			return true;
+	if (ranges_contain(&p->view->settings->external_ranges, addr))
+		return true;
 	problems_add(p->plan->problems, p->plan->owner, true,
 		"%s[%zu]: %s is in no range of the setting externalCIDRs; "
 		"the administrator must allow it",

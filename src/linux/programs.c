@@ -58,6 +58,8 @@ static const char *const program_names[] = {
 	[PROGRAM_CONNECT6] = "connect6",
 	[PROGRAM_SENDMSG4] = "sendmsg4",
 	[PROGRAM_SENDMSG6] = "sendmsg6",
+	[PROGRAM_RECVMSG4] = "recvmsg4",
+	[PROGRAM_RECVMSG6] = "recvmsg6",
 	[PROGRAM_GETPEERNAME4] = "getpeername4",
 	[PROGRAM_GETPEERNAME6] = "getpeername6",
 };
@@ -69,6 +71,8 @@ static const enum bpf_attach_type cgroup_hooks[PROGRAM_MAX] = {
 	[PROGRAM_CONNECT6] = BPF_CGROUP_INET6_CONNECT,
 	[PROGRAM_SENDMSG4] = BPF_CGROUP_UDP4_SENDMSG,
 	[PROGRAM_SENDMSG6] = BPF_CGROUP_UDP6_SENDMSG,
+	[PROGRAM_RECVMSG4] = BPF_CGROUP_UDP4_RECVMSG,
+	[PROGRAM_RECVMSG6] = BPF_CGROUP_UDP6_RECVMSG,
 	[PROGRAM_GETPEERNAME4] = BPF_CGROUP_INET4_GETPEERNAME,
 	[PROGRAM_GETPEERNAME6] = BPF_CGROUP_INET6_GETPEERNAME,
 };
@@ -233,6 +237,8 @@ static void programs_load_sock(
 	programs->fd[PROGRAM_CONNECT6] = bpf_program__fd(sock->progs.connect6);
 	programs->fd[PROGRAM_SENDMSG4] = bpf_program__fd(sock->progs.sendmsg4);
 	programs->fd[PROGRAM_SENDMSG6] = bpf_program__fd(sock->progs.sendmsg6);
+	programs->fd[PROGRAM_RECVMSG4] = bpf_program__fd(sock->progs.recvmsg4);
+	programs->fd[PROGRAM_RECVMSG6] = bpf_program__fd(sock->progs.recvmsg6);
 	programs->fd[PROGRAM_GETPEERNAME4] = bpf_program__fd(sock->progs.getpeername4);
 	programs->fd[PROGRAM_GETPEERNAME6] = bpf_program__fd(sock->progs.getpeername6);
 }

@@ -33,6 +33,7 @@ static const struct {
 	{"wire", &rows_wire},
 	{"tunnel", &rows_tunnel},
 	{"service", &rows_service},
+	{"node", &rows_node},
 	{"probe", &rows_probe},
 };
 
@@ -132,6 +133,8 @@ static void check_verdict(struct trial *trial)
 {
 	const struct row *row = trial->row;
 	uint32_t verdict = trial->result.verdict;
+	struct addr target = row->out.target ? role_addr(row->out.target, trial->family)
+					     : trial->ends.target;
 	uint64_t here, all;
 
 	if (verdict != row->verdict) {
@@ -152,7 +155,7 @@ static void check_verdict(struct trial *trial)
 	complain_number(trial, "counted in all", 1, all);
 	if (verdicts[verdict].kind == VERDICT_KIND_DROP && verdict != VERDICT_DROP_MALFORMED &&
 		verdict != VERDICT_DROP_NOT_IP &&
-		!scene_has_drop(verdict, &trial->ends.source, &trial->ends.target))
+		!scene_has_drop(verdict, &trial->ends.source, &target))
 		complain(trial, "table of drops", "no row with its source and target");
 	reached[verdict]++;
 }

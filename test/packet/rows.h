@@ -46,4 +46,5 @@ struct row_table {
 	size_t count;
 };
 
-extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel, rows_service, rows_probe;
+extern const struct row_table rows_pod, rows_guard, rows_wire, rows_tunnel, rows_service, rows_node,
+	rows_probe;

@@ -64,6 +64,10 @@ static const struct {
 	[RANGED_BALANCER] = {"192.0.2.14", "2001:db8:b::14"},
 	[HOST] = {"10.96.0.15", "fd00:10:96::15"},
 	[BEYOND] = {"10.96.0.16", "fd00:10:96::16"},
+	[STALE] = {"10.96.0.17", "fd00:10:96::17"},
+	[FAR] = {"10.96.0.18", "fd00:10:96::18"},
+	[LOST] = {"10.96.0.19", "fd00:10:96::19"},
+	[NOWHERE] = {"198.18.0.9", "2001:db8:18::9"},
 	[UNUSED] = {"10.96.0.200", "fd00:10:96::200"},
 	[MAPPED] = {"10.244.0.6", "::ffff:10.244.0.6"},
 };
@@ -90,7 +94,9 @@ static const char scene_links[] =
 	"address add 172.30.0.1/24 dev wire\n"
 	"address add fd00:30::1/64 dev wire nodad\n"
 	"route add default via 172.30.0.254\n"
-	"route add default via fd00:30::fe\n";
+	"route add default via fd00:30::fe\n"
+	"route add unreachable 198.18.0.0/15\n"
+	"route add unreachable 2001:db8:18::/48\n";
 
 static struct {
 	struct programs *programs;

@@ -44,6 +44,10 @@ enum role {
 	RANGED_BALANCER, /* sources: NEAR alone; its endpoint is POD_B */
 	HOST, /* a Service whose endpoint is OWN_NODE, port 8080 */
 	BEYOND, /* a Service whose endpoint is NEAR */
+	STALE, /* a Service whose endpoint is NOBODY */
+	FAR, /* a Service whose endpoint is REMOTE_NODE, port 8080 */
+	LOST, /* a Service whose endpoint is NOWHERE, to which there is no route */
+	NOWHERE,
 	UNUSED, /* of the Service range, and no Service's */
 	MAPPED, /* IPv6: ::ffff: and the address of POD_B; IPv4: that address itself */
 	ROLE_MAX
