@@ -10,7 +10,7 @@
 Asked is a list of {"to": [[address, port], ...]}, each by one socket, with
   "connected": true: to the one address; else by sendto;
   "family": 6: a socket of IPv6 also for addresses of IPv4;
-  "bind": address.
+  "size": bytes of each datagram.
 An answer: {"error": NAME} or {"replies": [{"from": [address, port], and what the responder said}],
 "peer": what getpeername says, where it is connected}.
 """
@@ -36,8 +36,6 @@ def open_socket(call):
     v6 = call.get("family") == 6 or ":" in call["to"][0][0]
     sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
     sock.settimeout(SECONDS)
-    if "bind" in call:
-        sock.bind(target(call, (call["bind"], 0)))
     return sock
 
 
@@ -46,15 +44,15 @@ def name(end):
 
 
 def ask(call):
-    answer = {"replies": []}
+    answer, text = {"replies": []}, b"?" * call.get("size", 1)
     with open_socket(call) as sock:
         if call.get("connected"):
             sock.connect(target(call, call["to"][0]))
             answer["peer"] = name(sock.getpeername())
-            sock.send(b"?")
+            sock.send(text)
         else:
             for to in call["to"]:
-                sock.sendto(b"?", target(call, to))
+                sock.sendto(text, target(call, to))
         for _ in call["to"]:
             line, peer = sock.recvfrom(65536)
             answer["replies"].append({**json.loads(line), "from": name(peer)})

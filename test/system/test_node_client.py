@@ -6,13 +6,16 @@ import json
 import os
 
 import pytest
-from labs import FAMILIES, HERE, PYTHON, REPAIR_SECONDS, end, is_ipv6, wait_for
+from cni import namespace
+from labs import FAMILIES, HERE, PYTHON, REPAIR_SECONDS, end, is_ipv6, run, wait_for
 from test_socket import LOOPBACK, settings
 
 PLACES = ["node1", "node2", "c/client"]
 NODE_PORTS = {"every": 30090, "one": 30091, "host": 30092, "near": 30093, "none": 30094}
 MODES = [{"connected": True}, {}]
 CATCH = 9999
+BIG = 4000
+BRIDGED = {"ipv4": ("172.31.9.1", "172.31.9.2", 24), "ipv6": ("fd31:9::1", "fd31:9::2", 64)}
 CHANGES = ["there", "here", "nowhere", "there", "nowhere", "here"]
 
 
@@ -96,6 +99,15 @@ def test_frontends(lab, where, name, family):
     is_answered(lab, where, calls, name, client)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("where", ["node1", "node2"])
+def test_fragments(lab, where, family):
+    """A datagram in pieces, of which only the first has ports."""
+    for name in "every", "one":
+        calls = [{"to": [cluster(lab, name, family)], "size": BIG, **mode} for mode in MODES]
+        is_answered(lab, where, calls, name, own_address(lab, where, family))
+
+
 @pytest.mark.parametrize("where", PLACES)
 def test_mapped_addresses(lab, where):
     """Sockets of IPv6, addresses of IPv4."""
@@ -146,6 +158,59 @@ def test_a_container_of_another_network_is_left_alone(lab, family):
                     f"ip link set lo up && {PYTHON} -B {script} ask '{json.dumps([call])}'")
     assert json.loads(done.stdout) == [{"error": "ECONNREFUSED"}]
     is_answered(lab, "node2", [call], "one", own_address(lab, "node2", family))
+
+
+@contextlib.contextmanager
+def container(lab, node, family):
+    """A network namespace behind the node, which masquerades for it, as container runtimes make them."""
+    gateway, own, length = BRIDGED[family]
+    ip, nodad = ("ip6", ["nodad"]) if family == "ipv6" else ("ip", [])
+    rules = f"""table {ip} bridged {{
+        chain out {{
+            type nat hook postrouting priority srcnat
+            {ip} saddr {own} oifname != bridged0 masquerade
+        }}
+    }}"""
+    with namespace(f"pw-b-{os.getpid()}") as netns:
+        inside = ["nsenter", f"--net={netns}"]
+        lab.exec(node, "ip", "link", "add", "bridged0", "type", "veth", "peer", "name", "eth0",
+                 "netns", netns)
+        try:
+            lab.exec(node, "nft", "-f", "-", input=rules)
+            lab.exec(node, "ip", "address", "add", f"{gateway}/{length}", "dev", "bridged0", *nodad)
+            lab.exec(node, "ip", "link", "set", "bridged0", "up")
+            run(*inside, "ip", "link", "set", "eth0", "up")
+            run(*inside, "ip", "address", "add", f"{own}/{length}", "dev", "eth0", *nodad)
+            run(*inside, "ip", "route", "add", "default", "via", gateway)
+            yield inside
+        finally:
+            lab.exec(node, "ip", "link", "del", "bridged0")
+            lab.exec(node, "nft", "delete", "table", ip, "bridged", check=False)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_containers_that_are_no_pods(lab, node, family):
+    """The node speaks for them, and is the client."""
+    calls = [{"to": [cluster(lab, name, family)], **mode} for name in ("every", "one") for mode in MODES]
+    with container(lab, node, family) as inside:
+        done = run(*inside, PYTHON, "-B", os.path.join(HERE, "datagrams.py"), "ask", json.dumps(calls))
+    for call, answer in zip(calls, json.loads(done.stdout)):
+        assert "error" not in answer, (call, answer)
+        assert answer["replies"][0]["from"] == call["to"][0] and answer["replies"][0]["pod"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_a_default_route(lab, family):
+    flag = "-6" if family == "ipv6" else "-4"
+    routes = lab.exec("node1", "ip", flag, "route", "show", "default").stdout.split("\n")
+    try:
+        lab.exec("node1", "ip", flag, "route", "flush", "default")
+        is_answered(lab, "node1", [{"to": [f], **mode} for f in frontends(lab, "one", family)
+                                   for mode in MODES], "one", own_address(lab, "node1", family))
+    finally:
+        for route in filter(None, routes):
+            lab.exec("node1", "ip", flag, "route", "add", *route.split())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -449,5 +449,10 @@ def test_without_the_hook(lab):
             pass
         assert not lab.query("node2", "status")["problems"]
         assert link_id(lab, "node2", "connect4") != old
-        assert call(lab, "node2", *nobody) != REFUSED  # nobody lives in the new one
+        assert call(lab, "node2", *nobody) == REFUSED_LATER  # nobody lives in the new one
+        # TCP is translated as datagrams are.
+        for family in FAMILIES:
+            address = service(lab, "web", family)
+            answer = call(lab, "node2", address, 80)
+            assert answer["pod"] in lab.pods(app="many") and answer["real"] == [address, 80]
     assert call(lab, "node2", *nobody) == REFUSED
