@@ -284,9 +284,7 @@ static void connection_read(struct http *http, struct http_connection *connectio
 		return;
 	}
 	text_append_bytes(&connection->in, buffer, (size_t)n);
-	if (memchr(buffer, '\0', (size_t)n))
-		connection_answer(connection, 400);
-	else if (request_is_whole(&connection->in))
+	if (request_is_whole(&connection->in))
 		connection_answer(connection, 200);
 	else if (connection->in.length >= HTTP_REQUEST_MAX)
 		connection_answer(connection, 431);

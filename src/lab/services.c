@@ -299,11 +299,18 @@ static int node_ports_complete(
 				"the range of node ports is full");
 		json_object_set_new(port, "nodePort", json_integer(number));
 	}
+	return 0;
+}
+
+/* Where load balancers ask whether a node has endpoints. */
+static void health_port_complete(const struct lab *lab, const json_t *services, json_t *service)
+{
+	json_t *spec = tree_child(service, "spec");
+
 	if (service_has_type(service, "LoadBalancer") &&
 		strcmp(tree_text(spec, "externalTrafficPolicy"), "Local") == 0)
 		tree_default(spec, "healthCheckNodePort",
 			json_integer(node_port_choose(lab, services, "TCP")));
-	return 0;
 }
 
 static int service_complete(
@@ -324,7 +331,10 @@ static int service_complete(
 	}
 	if (addresses_complete(lab, services, service, err) < 0)
 		return -err->code;
-	return wants_ports ? node_ports_complete(lab, services, service, err) : 0;
+	if (wants_ports && node_ports_complete(lab, services, service, err) < 0)
+		return -err->code;
+	health_port_complete(lab, services, service);
+	return 0;
 }
 
 int services_complete(struct lab *lab, struct err *err)

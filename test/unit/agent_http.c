@@ -337,15 +337,23 @@ static void test_who_is_slow_is_ended(void **state)
 {
 	const struct scene *scene = *state;
 	uint64_t begun = clock_monotonic_ms();
-	_close_ int fd = client_open(scene);
+	_close_ int first = client_open(scene);
+	_close_ int second = -1;
 
-	for (int i = 0; !client_is_closed(fd) && clock_monotonic_ms() - begun < 100 * SLOW_MS; i++) {
+	for (int i = 0; !client_is_closed(first) && clock_monotonic_ms() - begun < 100 * SLOW_MS;
+		i++) {
 		assert_int_equal(loop_turn(scene->loop, 20, NULL), 0);
 		if (i < 100) /* that it says something does not help */
-			send(fd, "G", 1, MSG_NOSIGNAL);
+			send(first, "G", 1, MSG_NOSIGNAL);
+		if (second < 0 && clock_monotonic_ms() - begun >= SLOW_MS / 2)
+			second = client_open(scene);
 	}
-	assert_true(client_is_closed(fd));
+	assert_true(client_is_closed(first));
 	assert_true(clock_monotonic_ms() - begun >= SLOW_MS);
+	assert_true(second >= 0);
+	while (!client_is_closed(second) && clock_monotonic_ms() - begun < 200 * SLOW_MS)
+		assert_int_equal(loop_turn(scene->loop, 20, NULL), 0);
+	assert_true(client_is_closed(second));
 }
 
 #define BOTH(test)                                                                                 \

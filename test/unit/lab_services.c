@@ -63,6 +63,36 @@ static void test_node_ports(void **state)
 	assert_int_equal(json_integer_value(tree_at(json_array_get(ports, 2), "nodePort")), 30080);
 }
 
+/* With the type and policy that want one, whether or not there are node ports. */
+static void test_health_check_port(void **state)
+{
+	static const struct {
+		const char *spec;
+		json_int_t port;
+	} cases[] = {
+		{"{type: LoadBalancer, externalTrafficPolicy: Local, "
+		 "ports: [{port: 80, protocol: TCP}]}", 30087},
+		{"{type: LoadBalancer, externalTrafficPolicy: Local, "
+		 "allocateLoadBalancerNodePorts: false, ports: [{port: 80, protocol: TCP}]}", 30086},
+		{"{type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 31000, "
+		 "ports: [{port: 80, protocol: TCP}]}", 31000},
+		{"{type: LoadBalancer, externalTrafficPolicy: Cluster, "
+		 "ports: [{port: 80, protocol: TCP}]}", 0},
+		{"{type: NodePort, externalTrafficPolicy: Local, "
+		 "ports: [{port: 80, protocol: TCP}]}", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_lab_ struct lab *lab = lab_with(true, cases[i].spec, "");
+		const json_t *service = lab_find(lab, LAB_SERVICE, "x", "s");
+
+		assert_int_equal(services_complete(lab, NULL), 0);
+		assert_int_equal(
+			json_integer_value(tree_at(service, "spec.healthCheckNodePort")),
+			cases[i].port);
+	}
+}
+
 static void test_freed_address_rests(void **state)
 {
 	_lab_ struct lab *lab = lab_with(true, "{}", "");
@@ -185,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_node_ports),
+		cmocka_unit_test(test_health_check_port),
 		cmocka_unit_test(test_freed_address_rests),
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_named_target),
