@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from labs import FAMILIES, HERE, PYTHON, wait_for
+from labs import FAMILIES, HERE, PYTHON, wait_for, write_json
 from test_services import NODES, PORTS, balancer, cluster_address, node_address, of_family, pod_on
 
 NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -18,6 +18,26 @@ spec:
   ipFamilyPolicy: PreferDualStack
   ports: [{name: http, port: 80}, {name: other, port: 81}]
 status: {loadBalancer: {ingress: [{ip: 192.0.2.81}, {ip: "2001:db8:b::81"}]}}
+"""
+SINGLE = """
+apiVersion: v1
+kind: Service
+metadata: {name: single-%(family)s, namespace: s}
+spec: {ipFamilies: [%(type)s], ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: single-%(family)s-own, namespace: s, labels: {kubernetes.io/service-name: single-%(family)s}}
+addressType: %(type)s
+ports: [{name: metrics, port: 9090}]
+endpoints: [{addresses: ["%(own)s"]}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: single-%(family)s-other, namespace: s, labels: {kubernetes.io/service-name: single-%(family)s}}
+addressType: %(other_type)s
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: ["%(other)s"]}]
 """
 SLICE = """
 apiVersion: discovery.k8s.io/v1
@@ -254,6 +274,38 @@ def test_why_an_endpoint_is_not_used(lab, family):
     lines = {n: next(line.split() for line in text.splitlines() if f"{start}{n}" in line) for n in "123"}
     assert lines["1"][3:5] == ["ready", "local"] and lines["2"][3:5] == ["ready", "cluster"]
     assert lines["3"][3:] == ["serving", "no", "not", "ready"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_why_a_whole_slice_is_not_used(lab, family):
+    addresses = {"ipv4": "198.51.100.9", "ipv6": "2001:db8:c::9"}
+    lab.apply(SINGLE % {"family": family, "type": NAMES[family], "other_type": NAMES[other(family)],
+                        "own": addresses[family], "other": addresses[other(family)]})
+    answer = wait_for(lambda: (now := run_json(lab, f"s/single-{family}")) and len(now["endpoints"]) == 2 and now,
+                      "its slices are known")
+    assert {e["address"]: (e["cluster"], e["local"], e["why"]) for e in answer["endpoints"]} == {
+        addresses[family]: ("no-port", "no-port", "its slice has no port of that name and protocol"),
+        addresses[other(family)]: ("other-family", "other-family",
+                                   "the Service has no address of its family")}
+    assert [port["ready"] for port in answer["ports"]] == [0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_refused_slice_is_named(lab, family):
+    address = {"ipv4": "127.0.0.1", "ipv6": "::1"}[family]
+    path = os.path.join(lab.directory, "objects", f"bad-{family}.json")
+    write_json(path, {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                      "metadata": {"name": f"one-bad-{family}", "namespace": "s",
+                                   "labels": {"kubernetes.io/service-name": "one"}},
+                      "addressType": NAMES[family], "ports": [{"name": "http", "port": 80}],
+                      "endpoints": [{"addresses": [address]}]})
+    try:
+        refused = wait_for(lambda: run_json(lab, "s/one")["refused"], "it is refused")
+        assert len(refused) == 1 and f"one-bad-{family}" in refused[0] and address in refused[0]
+        assert run_json(lab, "s/none")["refused"] == []
+    finally:
+        os.unlink(path)
+    wait_for(lambda: not run_json(lab, "s/one")["refused"], "it has gone")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
