@@ -39,6 +39,7 @@ _Static_assert(sizeof(struct flow_row) == 48, "no padding");
 enum hint {
 	HINT_CLIENT = 1 << 0, /* flows of the pod to frontends are rewritten by packets */
 	HINT_BACKEND = 1 << 1, /* flows to frontends lead to the pod */
+	HINT_FRONTEND = 1 << 2, /* of the node's stack: flows to frontends came from outside */
 };
 
 /* Table pw_fragment: a packet's first fragment -> what its later ones lack. */

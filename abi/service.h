@@ -56,7 +56,7 @@ struct service_row {
 	struct service_list outside; /* for what comes over the wire */
 	struct service_list here; /* for what another node has handed over: this node's own */
 	__u64 port; /* names the Service's port, the same at all its frontends */
-	__u64 serving; /* in pw_member: backends that a UDP flow may stay with; 0: not UDP */
+	__u64 serving; /* in pw_member: backends that a UDP flow may stay with; 0: none */
 	__u64 sources; /* in pw_source: who may come, pods of this node too; 0: everybody */
 	__u32 affinity_seconds; /* 0: none */
 	__u32 flags; /* enum service_flag */
@@ -154,8 +154,10 @@ struct session_row {
 	__be16 backend_port;
 	__be16 client_port; /* as the backend sees it */
 	__u32 pad;
+	struct addr via; /* the node by which its packets come, as in flow_row; unspecified: none */
+	__u64 room[2]; /* zeros, for what a later release wants to know */
 };
-_Static_assert(sizeof(struct session_row) == 40, "no padding");
+_Static_assert(sizeof(struct session_row) == 72, "no padding");
 
 /* Table pw_usage: a Service's port in one family -> what it has seen, per processor. */
 struct usage_key {

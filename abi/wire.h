@@ -32,11 +32,14 @@ enum wire_kind {
 };
 
 enum wire_flag {
-	WIRE_FLAG_FORWARDED = 1 << 0, /* forwarded once already */
-	WIRE_FLAG_VIA = 1 << 1, /* the reply goes back through the sender */
+	/* Of what a Service sends: passed on once already, because nodes see different things. Whoever
+	 * gets it keeps it, or the two would play ball with it. */
+	WIRE_FLAG_FORWARDED = 1 << 0,
 };
 
-#define WIRE_VNI(kind, flags) (WIRE_MAGIC << 12 | (kind) << 8 | (flags) << 4 | WIRE_VERSION)
+#define WIRE_FLAGS_SHIFT 4
+#define WIRE_VNI(kind, flags)                                                                      \
+	(WIRE_MAGIC << 12 | (kind) << 8 | (flags) << WIRE_FLAGS_SHIFT | WIRE_VERSION)
 
 /* Bytes that the tunnel adds: Ethernet, IP, UDP, VXLAN. */
 #define WIRE_OVERHEAD_IPV4 50

@@ -67,7 +67,8 @@ static __always_inline __s64 answer_pseudo_sum(const struct packet *p, __u8 prot
 }
 
 /* The IP header of the answer, from the packet's target to its source. */
-static __always_inline int answer_write_ip(struct packet *p, __u8 protocol, __u16 length)
+static __always_inline int answer_write_ip(
+	struct __sk_buff *skb, const struct packet *p, __u8 protocol, __u16 length)
 {
 	if (p->family == 4) {
 		struct iphdr ip = {
@@ -81,7 +82,7 @@ static __always_inline int answer_write_ip(struct packet *p, __u8 protocol, __u1
 		};
 
 		ip.check = checksum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&ip, sizeof(ip), 0));
-		return (int)bpf_skb_store_bytes(p->skb, packet_l2, &ip, sizeof(ip), 0);
+		return (int)bpf_skb_store_bytes(skb, packet_l2, &ip, sizeof(ip), 0);
 	}
 	struct ipv6hdr ip = {
 		.version = 6,
@@ -92,7 +93,7 @@ static __always_inline int answer_write_ip(struct packet *p, __u8 protocol, __u1
 
 	__builtin_memcpy(&ip.saddr, &p->target, sizeof(ip.saddr));
 	__builtin_memcpy(&ip.daddr, &p->source, sizeof(ip.daddr));
-	return (int)bpf_skb_store_bytes(p->skb, packet_l2, &ip, sizeof(ip), 0);
+	return (int)bpf_skb_store_bytes(skb, packet_l2, &ip, sizeof(ip), 0);
 }
 
 /* Back to where it came from; the caller has written what the frame holds. */
@@ -114,13 +115,19 @@ static __always_inline __u32 answer_ip_size(const struct packet *p)
 	return p->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 }
 
-/* RFC 9293 3.5.2: the reset of a connection that does not exist. */
-static __noinline enum verdict answer_reset(struct packet *p)
+/*
+ * RFC 9293 3.5.2: the reset of a connection that does not exist. Neither this nor the next one is
+ * static: verified once. What the verifier knows of *p ends there, p->skb too.
+ */
+__noinline int answer_write_reset(struct __sk_buff *skb, struct packet *p)
 {
-	__u32 l4 = packet_l2 + answer_ip_size(p), data;
 	struct tcphdr was, tcp = {};
+	__u32 l4, data;
 
-	if (bpf_skb_load_bytes(p->skb, p->l4, &was, sizeof(was)) < 0)
+	if (!p)
+		return VERDICT_DROP_INTERNAL;
+	l4 = packet_l2 + answer_ip_size(p);
+	if (bpf_skb_load_bytes(skb, p->l4, &was, sizeof(was)) < 0)
 		return VERDICT_DROP_MALFORMED;
 	tcp.source = was.dest;
 	tcp.dest = was.source;
@@ -129,16 +136,16 @@ static __noinline enum verdict answer_reset(struct packet *p)
 	if (was.ack) {
 		tcp.seq = was.ack_seq;
 	} else {
-		data = p->skb->len - p->l4 - was.doff * 4 + was.syn + was.fin;
+		data = skb->len - p->l4 - was.doff * 4 + was.syn + was.fin;
 		tcp.ack = 1;
 		tcp.ack_seq = bpf_htonl(bpf_ntohl(was.seq) + data);
 	}
 	tcp.check = checksum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&tcp, sizeof(tcp),
 		(__wsum)answer_pseudo_sum(p, IPPROTO_TCP, sizeof(tcp))));
-	if (bpf_skb_change_tail(p->skb, l4 + sizeof(tcp), 0) < 0 ||
-		answer_write_ip(p, IPPROTO_TCP, sizeof(tcp)) < 0 ||
-		bpf_skb_store_bytes(p->skb, l4, &tcp, sizeof(tcp), 0) < 0 ||
-		answer_swap_macs(p->skb) < 0)
+	if (bpf_skb_change_tail(skb, l4 + sizeof(tcp), 0) < 0 ||
+		answer_write_ip(skb, p, IPPROTO_TCP, sizeof(tcp)) < 0 ||
+		bpf_skb_store_bytes(skb, l4, &tcp, sizeof(tcp), 0) < 0 ||
+		answer_swap_macs(skb) < 0)
 		return VERDICT_DROP_INTERNAL;
 	return VERDICT_ANSWER_RESET;
 }
@@ -149,22 +156,26 @@ struct answer_quote {
 };
 
 /* An ICMP error about the packet takes its place. 0, or the verdict that drops it. */
-static __noinline enum verdict answer_error(struct packet *p, __u8 type, __u8 code, __u16 mtu)
+__noinline int answer_write_error(
+	struct __sk_buff *skb, struct packet *p, __u8 type, __u8 code, __u16 mtu)
 {
-	__u32 quoted = answer_ip_size(p) + ANSWER_QUOTED;
-	__u32 length = sizeof(struct answer_icmp) + quoted;
 	struct answer_quote answer = {.icmp = {.type = type, .code = code}};
+	__u32 quoted, length;
 	__s64 sum = 0;
 
+	if (!p)
+		return VERDICT_DROP_INTERNAL;
+	quoted = answer_ip_size(p) + ANSWER_QUOTED;
+	length = sizeof(struct answer_icmp) + quoted;
 	if (p->l4 != packet_l2 + answer_ip_size(p))
 		return VERDICT_DROP_HEADERS;
 	answer.icmp.mtu = bpf_htonl(mtu);
 	if (p->family == 4) {
-		if (bpf_skb_load_bytes(p->skb, packet_l2, answer.quoted,
+		if (bpf_skb_load_bytes(skb, packet_l2, answer.quoted,
 			    sizeof(struct iphdr) + ANSWER_QUOTED) < 0)
 			return VERDICT_DROP_MALFORMED;
 	} else {
-		if (bpf_skb_load_bytes(p->skb, packet_l2, answer.quoted,
+		if (bpf_skb_load_bytes(skb, packet_l2, answer.quoted,
 			    sizeof(struct ipv6hdr) + ANSWER_QUOTED) < 0)
 			return VERDICT_DROP_MALFORMED;
 		sum = answer_pseudo_sum(p, IPPROTO_ICMPV6, length);
@@ -172,16 +183,35 @@ static __noinline enum verdict answer_error(struct packet *p, __u8 type, __u8 co
 	/* What the buffer holds beyond an IPv4 quotation is zero and adds nothing. */
 	answer.icmp.checksum = checksum_fold(
 		bpf_csum_diff(NULL, 0, (__be32 *)&answer, sizeof(answer), (__wsum)sum));
-	if (bpf_skb_change_tail(p->skb, packet_l2 + quoted, 0) < 0 ||
-		bpf_skb_adjust_room(p->skb, (__s32)(length - ANSWER_QUOTED), BPF_ADJ_ROOM_MAC, 0) <
+	if (bpf_skb_change_tail(skb, packet_l2 + quoted, 0) < 0 ||
+		bpf_skb_adjust_room(skb, (__s32)(length - ANSWER_QUOTED), BPF_ADJ_ROOM_MAC, 0) <
 			0)
 		return VERDICT_DROP_INTERNAL;
-	if (answer_write_ip(p, p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, (__u16)length) < 0 ||
-		bpf_skb_store_bytes(p->skb, packet_l2 + answer_ip_size(p), &answer,
+	if (answer_write_ip(skb, p, p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, (__u16)length) < 0 ||
+		bpf_skb_store_bytes(skb, packet_l2 + answer_ip_size(p), &answer,
 			p->family == 4 ? sizeof(answer) - 20 : sizeof(answer), 0) < 0 ||
-		answer_swap_macs(p->skb) < 0)
+		answer_swap_macs(skb) < 0)
 		return VERDICT_DROP_INTERNAL;
 	return VERDICT_NEXT;
+}
+
+static __always_inline enum verdict answer_reset(struct packet *p)
+{
+	struct __sk_buff *skb = p->skb;
+	enum verdict verdict = (enum verdict)answer_write_reset(skb, p);
+
+	p->skb = skb;
+	return verdict;
+}
+
+static __always_inline enum verdict answer_error(
+	struct packet *p, __u8 type, __u8 code, __u16 mtu)
+{
+	struct __sk_buff *skb = p->skb;
+	enum verdict verdict = (enum verdict)answer_write_error(skb, p, type, code, mtu);
+
+	p->skb = skb;
+	return verdict;
 }
 
 /* RFC 792, RFC 4443 3.1: a port for UDP, the host for all else. */
@@ -231,12 +261,17 @@ static __always_inline enum verdict answer_nobody(struct packet *p)
 	return p->protocol == IPPROTO_TCP ? answer_reset(p) : answer_unreachable(p);
 }
 
-/* Sends an answer by the device that the packet came from. */
+/*
+ * Sends an answer by the device that the packet came from; to what the node's own stack sends it
+ * comes in by the device that the packet would leave by.
+ */
 static __always_inline enum verdict answer_back(struct packet *p, enum verdict verdict)
 {
+	bool own = p->hook == HOOK_TO_WIRE;
+
 	if (verdict < VERDICT_DROP_FIRST) {
 		p->redirect = p->skb->ifindex;
-		p->action = bpf_redirect(p->skb->ifindex, 0);
+		p->action = (int)bpf_redirect(p->skb->ifindex, own ? BPF_F_INGRESS : 0);
 	}
 	return verdict;
 }

@@ -3,6 +3,7 @@
 
 #include "bpf/answer.h"
 #include "bpf/hint.h"
+#include "bpf/mss.h"
 #include "bpf/packet.h"
 #include "bpf/range.h"
 #include "bpf/route.h"
@@ -15,11 +16,29 @@
  * they came by, whose address the client knows.
  */
 
-/* Through the tunnel, as what a Service sends. */
-static __always_inline enum verdict frontend_send(struct packet *p, const struct settings_row *now,
-	const struct node_row *node, enum wire_kind kind)
+/*
+ * Through the tunnel a packet is longer, and an IPv6 underlay never fragments: without an answer
+ * the sender would never learn. A packet that may be fragmented is, where the underlay does that.
+ */
+static __always_inline bool frontend_is_too_big(
+	const struct packet *p, const struct settings_row *now)
 {
-	enum verdict verdict = route_tunnel_as(p, now, node, WIRE_VNI(kind, 0));
+	__u32 length = p->end - packet_l2;
+
+	if (p->skb->gso_size)
+		length = p->l4 - packet_l2 + sizeof(struct tcphdr) + p->skb->gso_size;
+	if (length <= now->tunnel_mtu || !now->tunnel_mtu)
+		return false;
+	return p->family == 6 || p->may_not_fragment ||
+	       addr_is_unspecified(&now->tunnel_source[SETTINGS_IPV4]);
+}
+
+/* Through the tunnel, as what a Service sends; `passed_on`: it was sent so to this node already. */
+static __always_inline enum verdict frontend_send(struct packet *p, const struct settings_row *now,
+	const struct node_row *node, enum wire_kind kind, bool passed_on)
+{
+	__u32 vni = WIRE_VNI(kind, passed_on ? WIRE_FLAG_FORWARDED : 0);
+	enum verdict verdict = route_tunnel_as(p, now, node, vni);
 
 	if (verdict != VERDICT_TUNNEL)
 		return verdict;
@@ -114,6 +133,8 @@ static __noinline __attribute__((unused)) enum verdict frontend_reply(
 	if (!flow)
 		return VERDICT_NEXT;
 	via = flow->via;
+	if (!addr_is_unspecified(&via) && frontend_is_too_big(p, now))
+		return answer_back(p, answer_too_big(p, now->tunnel_mtu));
 	if (frontend_rewrite_back(p, &quote, flow) < 0)
 		return VERDICT_DROP_INTERNAL;
 	p->translated = PACKET_TRANSLATED_BACK;
@@ -122,7 +143,9 @@ static __noinline __attribute__((unused)) enum verdict frontend_reply(
 	node = bpf_map_lookup_elem(&pw_node, &via);
 	if (!node)
 		return VERDICT_DROP_NO_NODE;
-	return frontend_send(p, now, node, WIRE_KIND_SERVICE_RETURN);
+	if (mss_clamp(p, now->tunnel_mtu) < 0)
+		return VERDICT_DROP_INTERNAL;
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE_RETURN, false);
 }
 
 /*

@@ -2,12 +2,15 @@
 #pragma once
 
 #include "bpf/frontend.h"
+#include "bpf/kernel.h"
 
 /*
  * Clients outside, translated late (frontend.h). The node where a packet arrives keeps nothing
  * that matters: which backend a flow has follows from its addresses and ports alone, and
  * pw_session only remembers it for the time when nodes see different endpoints.
  */
+
+#define OUTSIDE_HOPS_MAX 2 /* nodes that hand a packet over: the first one, and one that was mistaken */
 
 /* `node`: the address is a node's. */
 static __always_inline const struct service_row *outside_frontend(
@@ -75,23 +78,6 @@ static __always_inline const struct node_row *outside_node_of(
 	return node ? node : bpf_map_lookup_elem(&pw_node, backend);
 }
 
-/*
- * Through the tunnel a packet is longer, and an IPv6 underlay never fragments: without an answer
- * the sender would never learn. A packet that may be fragmented is, where the underlay does that.
- */
-static __always_inline bool outside_is_too_big(
-	const struct packet *p, const struct settings_row *now)
-{
-	__u32 length = p->end - packet_l2;
-
-	if (p->skb->gso_size)
-		length = p->l4 - packet_l2 + sizeof(struct tcphdr) + p->skb->gso_size;
-	if (length <= now->tunnel_mtu || !now->tunnel_mtu)
-		return false;
-	return p->family == 6 || p->may_not_fragment ||
-	       addr_is_unspecified(&now->tunnel_source[SETTINGS_IPV4]);
-}
-
 /* For the time when nodes see different endpoints. */
 static __always_inline void outside_remember(
 	const struct session_key *key, const struct session_plan *plan)
@@ -99,31 +85,69 @@ static __always_inline void outside_remember(
 	struct session_row session = {.serving = plan->serving,
 		.backend_port = plan->backend_port,
 		.client_port = key->client_port,
-		.last_ns = bpf_ktime_get_coarse_ns()};
+		.last_ns = bpf_ktime_get_coarse_ns(),
+		.via = plan->via};
 
 	session.backend = plan->backend;
 	bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
 }
 
-/* The backend of a flow that goes on here. */
+/*
+ * Replies go back by the node by which the client's packets come. That may change in mid-flow, where
+ * several nodes attract an address: one dies, or a router upstream spreads flows anew.
+ */
+static __noinline void outside_follow(
+	const struct session_key *key, struct session_row *session, const struct addr *via)
+{
+	struct flow_row *flow;
+	struct flow_key back;
+
+	session->via = *via;
+	__builtin_memset(&back, 0, sizeof(back));
+	back.pod = session->backend;
+	back.pod_port = session->backend_port;
+	back.peer = key->client;
+	back.peer_port = session->client_port;
+	back.protocol = key->protocol;
+	flow = bpf_map_lookup_elem(&pw_flow, &back);
+	if (flow && session_owns(flow, back.peer_port, key))
+		flow->via = *via;
+}
+
+/* The backend of a flow that goes on here; plan->via says by which node this packet has come. */
 static __always_inline bool outside_goes_on(struct session_plan *plan, const struct packet *p,
 	const struct service_row *row, const struct session_key *key)
 {
-	const struct session_row *session = session_find(p, row, key);
+	struct session_row *session = session_find(p, row, key);
 
 	if (!session)
 		return false;
+	if (!addr_equal(&session->via, &plan->via))
+		outside_follow(key, session, &plan->via);
 	plan->backend = session->backend;
 	plan->backend_port = session->backend_port;
 	return true;
 }
 
+/* Is this, which seems to be for a port of this node, really of a flow of the kernel's own? */
+static __always_inline bool outside_is_kernels(
+	struct packet *p, const struct session_key *key)
+{
+	struct kernel_flow flow = {.peer = key->client,
+		.own = key->frontend,
+		.peer_port = key->client_port,
+		.own_port = key->frontend_port,
+		.protocol = key->protocol};
+
+	return !packet_opens_tcp(p) && kernel_has(p->skb, &flow);
+}
+
 /*
  * An ICMP error about a reply of a Service: for the backend that has sent it. VERDICT_NEXT: about
- * something else. `here`: it was handed over already.
+ * something else. `hops`: how many nodes have handed it over.
  */
 static __noinline enum verdict outside_error(
-	struct packet *p, const struct settings_row *now, const struct node_row *own, bool here)
+	struct packet *p, const struct settings_row *now, const struct node_row *own, __u32 hops)
 {
 	const struct service_row *row;
 	const struct session_row *session;
@@ -148,6 +172,8 @@ static __noinline enum verdict outside_error(
 	session = bpf_map_lookup_elem(&pw_session, &key);
 	if (session) {
 		to = session->backend;
+	} else if (own && outside_is_kernels(p, &key)) {
+		return VERDICT_NEXT;
 	} else {
 		backend = service_choose(row, &row->outside, &key.client, session_hash(&key));
 		if (!backend)
@@ -161,9 +187,21 @@ static __noinline enum verdict outside_error(
 								      : route_deliver(p, pod);
 	}
 	node = outside_node_of(p, now, &to);
-	if (pod || here || !node || node->flags & NODE_OWN)
+	if (pod || hops >= OUTSIDE_HOPS_MAX || !node || node->flags & NODE_OWN)
 		return VERDICT_NEXT;
-	return frontend_send(p, now, node, WIRE_KIND_SERVICE);
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE, hops > 0);
+}
+
+/*
+ * A port that no Service has, at an address of a load balancer: refused, or routers and this node
+ * would pass the packet to and fro; but where the node's stack has the address, as some clouds put it
+ * there to ask whether the node is well, the stack knows. Else by what frontend_none() says.
+ */
+static __always_inline enum verdict outside_none(struct packet *p, const struct settings_row *now)
+{
+	if (service_at(&p->target, 0, 0, SERVICE_VIRTUAL))
+		return route_is_local(p) ? VERDICT_NEXT : answer_back(p, answer_refusal(p));
+	return frontend_none(p, now);
 }
 
 static __noinline enum verdict outside_flow(
@@ -179,16 +217,21 @@ static __noinline enum verdict outside_flow(
 
 	session_key_of(p, &key);
 	row = outside_frontend(&key, own);
-	if (!row)
-		return own ? VERDICT_NEXT : frontend_none(p, now);
-	if (!service_admits(row, &p->source))
+	if (row && !service_admits(row, &p->source))
 		return VERDICT_DROP_SERVICE_SOURCE;
-	goes_on = outside_goes_on(&plan, p, row, &key);
+	/* Of a Service that is no more, only where there ever was one. */
+	goes_on = (row || hint_has(HINT_NODE, HINT_FRONTEND)) &&
+		  outside_goes_on(&plan, p, row, &key);
 	if (!goes_on) {
+		if (!row)
+			return own ? VERDICT_NEXT : outside_none(p, now);
+		if (own && outside_is_kernels(p, &key))
+			return VERDICT_NEXT;
 		backend = service_choose(row, &row->outside, &p->source, session_hash(&key));
 		if (!backend)
 			return frontend_refuse(p, now, &row->outside);
 		session_plan_set(&plan, FLOW_OPENER_PEER, row, backend);
+		hint_set(HINT_NODE, HINT_FRONTEND);
 	}
 	verdict = outside_to_pod(p, &key, &plan, goes_on);
 	if (verdict != VERDICT_NEXT)
@@ -199,17 +242,17 @@ static __noinline enum verdict outside_flow(
 		return answer_back(p, answer_refusal(p));
 	if (!node || node->flags & NODE_OWN)
 		return outside_to_stack(p, now, &key, &plan, goes_on, !node);
-	if (outside_is_too_big(p, now))
+	if (frontend_is_too_big(p, now))
 		return answer_back(p, answer_too_big(p, now->tunnel_mtu));
 	if (!goes_on)
 		outside_remember(&key, &plan);
-	return frontend_send(p, now, node, WIRE_KIND_SERVICE);
+	return frontend_send(p, now, node, WIRE_KIND_SERVICE, false);
 }
 
 /* `own`: the target is an address of this node. VERDICT_NEXT: it is for no Service. */
 static __always_inline enum verdict outside_arrive(
 	struct packet *p, const struct settings_row *now, const struct node_row *own)
 {
-	return packet_is_icmp_error(p) ? outside_error(p, now, own, false)
+	return packet_is_icmp_error(p) ? outside_error(p, now, own, 0)
 				       : outside_flow(p, now, own);
 }

@@ -35,6 +35,30 @@ static __always_inline enum verdict from_pod_to_own(
 	return answer_back(p, answer_nobody(p));
 }
 
+/*
+ * A pod's datagram to a backend itself, past any frontend. Where the backend could not tell it from
+ * those of a flow to a frontend, that one gives way: its next datagram gets another client port.
+ */
+static __noinline void from_pod_past_frontends(const struct packet *p)
+{
+	struct session_key key;
+	struct flow_row *flow;
+	struct flow_key back;
+
+	flow_key_of_sender(p, &back);
+	flow = bpf_map_lookup_elem(&pw_flow, &back);
+	if (!flow || flow->opener != FLOW_OPENER_POD || !flow->frontend_port)
+		return;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.client = p->source;
+	key.client_port = flow->client_port ? flow->client_port : p->source_port;
+	key.frontend = flow->frontend;
+	key.frontend_port = flow->frontend_port;
+	key.protocol = p->protocol;
+	bpf_map_delete_elem(&pw_session, &key);
+	flow_record(&back, FLOW_OPENER_POD);
+}
+
 /* VERDICT_NEXT: the target is of no node's pod range. */
 static __noinline enum verdict from_pod_to_pods(struct packet *p, const struct settings_row *now)
 {
@@ -89,6 +113,8 @@ static __always_inline enum verdict from_pod_steps(struct packet *p, struct __sk
 		return verdict;
 	if (!p->translated)
 		flow_open_by_pod(p);
+	if (!p->translated && p->protocol == IPPROTO_UDP && hint_has(skb->ifindex, HINT_CLIENT))
+		from_pod_past_frontends(p);
 	return from_pod_route(p, now);
 }
 

@@ -166,6 +166,25 @@ static __noinline enum verdict route_past_stack(struct packet *p)
 	return VERDICT_WIRE;
 }
 
+/* Has the node's own stack this address, though no Node object says so? */
+static __always_inline bool route_is_local(const struct packet *p)
+{
+	struct bpf_fib_lookup found = {.ifindex = p->skb->ifindex};
+	long r;
+
+	if (p->family == 4) {
+		found.family = AF_INET_;
+		found.ipv4_src = p->source.words[3];
+		found.ipv4_dst = p->target.words[3];
+	} else {
+		found.family = AF_INET6_;
+		__builtin_memcpy(found.ipv6_src, &p->source, sizeof(found.ipv6_src));
+		__builtin_memcpy(found.ipv6_dst, &p->target, sizeof(found.ipv6_dst));
+	}
+	r = bpf_fib_lookup(p->skb, &found, sizeof(found), BPF_FIB_LOOKUP_SKIP_NEIGH);
+	return r == BPF_FIB_LKUP_RET_NOT_FWDED || r == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
 /* What leaves the cluster: masqueraded where the pod opened the flow. */
 static __always_inline enum verdict route_outside(
 	struct packet *p, const struct settings_row *now)

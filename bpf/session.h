@@ -51,7 +51,7 @@ static __always_inline bool session_still_serves(
 {
 	struct member_key key = {.set = row->serving, .port = session->backend_port};
 
-	if (session->serving == row->serving)
+	if (row->serving && session->serving == row->serving)
 		return true;
 	key.addr = session->backend;
 	if (!bpf_map_lookup_elem(&pw_member, &key))
@@ -62,28 +62,31 @@ static __always_inline bool session_still_serves(
 
 /*
  * The session of a flow that goes on; NULL: it begins, or its backend has gone. TCP stays with its
- * backend to the end, whatever becomes of that one, and chooses anew with each SYN.
+ * backend to the end, whatever becomes of that one or of the Service, whose row is then NULL; and it
+ * chooses anew with each SYN.
  */
 static __always_inline struct session_row *session_find(
 	const struct packet *p, const struct service_row *row, const struct session_key *key)
 {
 	struct session_row *session;
 
-	if (packet_opens_tcp(p))
+	if (packet_opens_tcp(p) || (!row && p->protocol == IPPROTO_UDP))
 		return NULL;
 	session = bpf_map_lookup_elem(&pw_session, key);
-	if (session && p->protocol == IPPROTO_UDP && !session_still_serves(row, session))
+	if (session && row && p->protocol == IPPROTO_UDP && !session_still_serves(row, session))
 		return NULL;
 	if (session)
 		session->last_ns = bpf_ktime_get_coarse_ns();
 	return session;
 }
 
-/* Does the record lead back to this frontend? Only then may the flow have it. */
-static __always_inline bool session_owns(const struct flow_row *flow, const struct session_key *key)
+/* Is the record, under this client port, of this very flow? Only then may the flow have it. */
+static __always_inline bool session_owns(
+	const struct flow_row *flow, __be16 port, const struct session_key *key)
 {
 	return addr_equal(&flow->frontend, &key->frontend) &&
-	       flow->frontend_port == key->frontend_port;
+	       flow->frontend_port == key->frontend_port &&
+	       (flow->client_port ? flow->client_port : port) == key->client_port;
 }
 
 /*
@@ -105,7 +108,7 @@ static __always_inline __be16 session_record_back(
 		else
 			back->peer_port = port;
 		held = bpf_map_lookup_elem(&pw_flow, back);
-		if (!held || session_owns(held, key)) {
+		if (!held || session_owns(held, port, key)) {
 			flow->client_port = port == key->client_port ? 0 : key->client_port;
 			return bpf_map_update_elem(&pw_flow, back, flow, BPF_ANY) ? 0 : port;
 		}
@@ -172,7 +175,8 @@ static __always_inline int session_begin_forth(
 		.backend_port = plan->backend_port,
 		.client_port = port,
 		.serving = plan->serving,
-		.last_ns = bpf_ktime_get_coarse_ns()};
+		.last_ns = bpf_ktime_get_coarse_ns(),
+		.via = plan->via};
 
 	return (int)bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
 }

@@ -26,8 +26,10 @@ static __always_inline enum wire_kind tunnel_kind(__u32 vni)
 	case WIRE_VNI(WIRE_KIND_POD, 0) - WIRE_VERSION:
 		return WIRE_KIND_POD;
 	case WIRE_VNI(WIRE_KIND_SERVICE, 0) - WIRE_VERSION:
+	case WIRE_VNI(WIRE_KIND_SERVICE, WIRE_FLAG_FORWARDED) - WIRE_VERSION:
 		return WIRE_KIND_SERVICE;
 	case WIRE_VNI(WIRE_KIND_SERVICE_RETURN, 0) - WIRE_VERSION:
+	case WIRE_VNI(WIRE_KIND_SERVICE_RETURN, WIRE_FLAG_FORWARDED) - WIRE_VERSION:
 		return WIRE_KIND_SERVICE_RETURN;
 	default:
 		return 0;
@@ -82,18 +84,19 @@ static __always_inline enum verdict from_tunnel_pod(
 
 /* Handed over or handed back. */
 static __always_inline enum verdict from_tunnel_service(struct packet *p,
-	const struct settings_row *now, const struct node_row *sender, enum wire_kind kind)
+	const struct settings_row *now, const struct node_row *sender, __u32 vni)
 {
+	bool passed_on = vni & WIRE_FLAG_FORWARDED << WIRE_FLAGS_SHIFT;
 	enum verdict verdict;
 
 	if (packet_is_neighbor_discovery(p) || addr_is_to_many(&p->target))
 		return VERDICT_DROP_TUNNEL_TARGET;
 	if (p->has_options)
 		return VERDICT_DROP_HEADERS;
-	if (kind == WIRE_KIND_SERVICE_RETURN)
-		return handover_return(p, now);
+	if (tunnel_kind(vni) == WIRE_KIND_SERVICE_RETURN)
+		return handover_return(p, now, passed_on);
 	verdict = flow_fragment(p);
-	return verdict == VERDICT_NEXT ? handover_arrive(p, now, sender) : verdict;
+	return verdict == VERDICT_NEXT ? handover_arrive(p, now, sender, 1 + passed_on) : verdict;
 }
 
 static __always_inline enum verdict from_tunnel_steps(
@@ -114,5 +117,5 @@ static __always_inline enum verdict from_tunnel_steps(
 	if (!kind)
 		return VERDICT_DROP_TUNNEL_VERSION;
 	return kind == WIRE_KIND_POD ? from_tunnel_pod(p, now, sender)
-				     : from_tunnel_service(p, now, sender, kind);
+				     : from_tunnel_service(p, now, sender, vni);
 }

@@ -44,6 +44,40 @@ static __always_inline enum verdict from_wire_to_stack(
 	return VERDICT_STACK;
 }
 
+/*
+ * To a pod itself, past any frontend, from a client outside. Where the pod could not tell the flow
+ * from one to a frontend of its, it gets another client port: the later one of the two always does.
+ */
+static __noinline int from_wire_past_frontends(struct packet *p)
+{
+	struct session_plan plan = {.opener = FLOW_OPENER_PEER, .backend = p->target};
+	const struct session_row *session = NULL;
+	const struct flow_row *held;
+	struct session_key key;
+	struct flow_key back;
+
+	session_key_of(p, &key);
+	if (packet_opens_tcp(p))
+		bpf_map_delete_elem(&pw_session, &key); /* of an earlier connection */
+	else
+		session = bpf_map_lookup_elem(&pw_session, &key);
+	if (!session) {
+		flow_key_of_receiver(p, &back);
+		held = bpf_map_lookup_elem(&pw_flow, &back);
+		if (!held || !held->frontend_port || session_owns(held, back.peer_port, &key) ||
+			(p->protocol == IPPROTO_TCP && !packet_opens_tcp(p)))
+			return 0;
+		plan.backend_port = p->target_port;
+		if (session_begin(&key, &plan) < 0)
+			return -1;
+		session = bpf_map_lookup_elem(&pw_session, &key);
+		if (!session)
+			return -1;
+	}
+	p->translated = PACKET_TRANSLATED_FORTH;
+	return session_rewrite(p, session);
+}
+
 static __always_inline enum verdict from_wire_to_own(
 	struct packet *p, const struct settings_row *now)
 {
@@ -52,7 +86,12 @@ static __always_inline enum verdict from_wire_to_own(
 	enum verdict verdict;
 
 	if (pod) {
-		flow_open_by_peer(p, from_wire_is_outside(p, now));
+		bool outside = from_wire_is_outside(p, now);
+
+		if (outside && hint_has(pod->ifindex, HINT_BACKEND) && from_wire_past_frontends(p) < 0)
+			return VERDICT_DROP_SERVICE_PORTS;
+		if (!p->translated)
+			flow_open_by_peer(p, outside);
 		/* A device without Ethernet: the stack's route to the pod makes the frame. */
 		return packet_l2 ? frontend_deliver(p, pod) : VERDICT_STACK;
 	}

@@ -68,18 +68,38 @@ static uint8_t protocol_of(const struct frame_spec *spec, int family)
 	}
 }
 
+static size_t tcp_options_size(const struct frame_spec *spec)
+{
+	return spec->mss ? (spec->mss_at + TCPOLEN_MAXSEG + 3U) / 4 * 4 : 0;
+}
+
+static void write_tcp_options(const struct frame_spec *spec, uint8_t *at)
+{
+	uint16_t mss = htons(spec->mss);
+
+	if (!spec->mss)
+		return;
+	memset(at, TCPOPT_NOP, tcp_options_size(spec));
+	at += spec->mss_at;
+	at[0] = TCPOPT_MAXSEG;
+	at[1] = TCPOLEN_MAXSEG;
+	memcpy(at + 2, &mss, sizeof(mss));
+}
+
 static size_t write_tcp(const struct frame_spec *spec, const struct frame_ends *ends, uint8_t *at)
 {
-	size_t length = sizeof(struct tcphdr) + spec->payload;
+	size_t header = sizeof(struct tcphdr) + tcp_options_size(spec);
+	size_t length = header + spec->payload;
 	struct tcphdr *tcp = (void *)at;
 
 	tcp->source = htons(spec->source_port);
 	tcp->dest = htons(spec->target_port);
 	tcp->seq = htonl(spec->sequence);
 	tcp->ack_seq = htonl(spec->acknowledged);
-	tcp->doff = sizeof(*tcp) / 4;
+	tcp->doff = (header / 4) & 0xf;
 	tcp->th_flags = spec->tcp_flags;
 	tcp->window = htons(1000);
+	write_tcp_options(spec, at + sizeof(*tcp));
 	tcp->check = sum_transport(ends, IPPROTO_TCP, at, length);
 	return length;
 }
@@ -405,6 +425,15 @@ static void parse_quote(struct frame_read *read, const uint8_t *at, size_t lengt
 	read->quoted_target_port = ntohs(ports[1]);
 }
 
+static uint16_t parse_mss(const uint8_t *at, const uint8_t *end)
+{
+	while (at < end && *at == TCPOPT_NOP)
+		at++;
+	if (end - at < TCPOLEN_MAXSEG || at[0] != TCPOPT_MAXSEG)
+		return 0;
+	return (uint16_t)(at[2] << 8 | at[3]);
+}
+
 static void parse_transport(struct frame_read *read, const uint8_t *at, size_t length)
 {
 	uint16_t ports[2];
@@ -425,6 +454,7 @@ static void parse_transport(struct frame_read *read, const uint8_t *at, size_t l
 		read->tcp_flags = tcp->th_flags;
 		read->sequence = ntohl(tcp->seq);
 		read->acknowledged = ntohl(tcp->ack_seq);
+		read->mss = parse_mss(at + sizeof(*tcp), at + tcp->doff * 4);
 	}
 	if (read->protocol == IPPROTO_SCTP) {
 		uint32_t checksum;

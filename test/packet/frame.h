@@ -66,6 +66,8 @@ struct frame_spec {
 	int version; /* added to the version field */
 	bool bad_header_length; /* IPv4: IHL 4 */
 	uint32_t sequence, acknowledged;
+	uint16_t mss; /* TCP: an option that says so, */
+	uint8_t mss_at; /* behind so many that say nothing */
 	struct probe probe; /* its magic number and version are added to what is right */
 	int ttl; /* added to the right TTL */
 };
@@ -89,6 +91,7 @@ struct frame_read {
 	uint32_t icmp_mtu;
 	uint16_t source_port, target_port;
 	uint32_t sequence, acknowledged;
+	uint16_t mss; /* 0: not said */
 	bool checksums_right;
 	struct addr quoted_source, quoted_target; /* of an ICMP error */
 	uint16_t quoted_source_port, quoted_target_port;

@@ -223,6 +223,8 @@ static void check_translated(struct trial *trial)
 		complain(trial, "quoted", "another source");
 	if (out->other_port && read.source_port == trial->row->step.in.source_port)
 		complain(trial, "translated", "the client's port was not replaced");
+	if (out->mss[trial->family == 6])
+		complain_number(trial, "largest segment", out->mss[trial->family == 6], read.mss);
 	if (out->source_port)
 		complain_number(trial, "source port", out->source_port,
 			is_error ? read.quoted_target_port : read.source_port);

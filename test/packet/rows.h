@@ -25,6 +25,7 @@ struct out {
 	/* Translated: the ends that come out. */
 	enum role source, target;
 	bool other_port; /* the client's port is replaced */
+	uint16_t mss[2]; /* the largest segment that is said, IPv4 and IPv6; 0: any */
 	uint16_t source_port, target_port; /* 0: any; of an ICMP error those that are quoted, turned */
 	uint8_t probe_flags; /* of an answer to a probe, given or taken */
 };
