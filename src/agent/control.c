@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/control.h"
 
+#include "agent/http.h"
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -18,7 +19,7 @@
 #define CONTROL_SILENCE_MS 60000 /* a peer that says nothing for so long is closed */
 
 #define CONTROL_FILES_EACH (1 + CONTROL_FDS_MAX) /* descriptors that a connection may hold */
-#define CONTROL_FILES_OTHER 256 /* that the rest of the agent has */
+#define CONTROL_FILES_OTHER (256 + HTTP_CONNECTIONS_MAX) /* that the rest of the agent has */
 
 enum control_socket { CONTROL_WRITE, CONTROL_READ, CONTROL_SOCKETS };
 

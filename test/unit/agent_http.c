@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -294,6 +295,28 @@ static void test_many_who_say_nothing(void **state)
 	turn(scene);
 }
 
+/* Who comes then waits, costs no turn of the loop, and is answered once there are some again. */
+static void test_no_descriptors_left(void **state)
+{
+	const struct scene *scene = *state;
+	_close_ int good = client_open(scene);
+	_text_ struct text answer = {0};
+	struct rlimit limit, none;
+	unsigned int turns = 0;
+	uint64_t begun;
+
+	client_send(good, "GET /a HTTP/1.1\r\n\r\n", 19);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){.rlim_cur = (rlim_t)good + 1, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (begun = clock_monotonic_ms(); clock_monotonic_ms() - begun < 90; turns++)
+		assert_int_equal(loop_turn(scene->loop, 10, NULL), 0);
+	assert_in_range(turns, 1, 20);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(client_read(scene, good, &answer), 0);
+	check_answer(&requests[3], &answer, "after there were no descriptors");
+}
+
 /* Its port is free at once, connections or not, and another may have it. */
 static void test_a_listener_ends(void **state)
 {
@@ -368,6 +391,7 @@ int main(void)
 		BOTH(test_a_large_answer),
 		BOTH(test_somebody_who_only_sends),
 		BOTH(test_many_who_say_nothing),
+		BOTH(test_no_descriptors_left),
 		BOTH(test_a_listener_ends),
 		BOTH(test_addresses),
 		cmocka_unit_test_setup_teardown(
