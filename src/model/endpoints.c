@@ -103,6 +103,7 @@ const struct kind_rule endpoint_slice_kind = {
 	.namespaced = true,
 	.name_rule = &endpoint_slice_name_rule,
 	.table = &endpoint_slice_table,
+	.labels = service_labels,
 };
 
 static int endpoint_check(const struct endpoint *endpoint, enum family family,
@@ -175,11 +176,11 @@ const struct endpoint_slice *object_endpoint_slice_const(const struct object *ob
 
 const char *endpoint_slice_service(const struct endpoint_slice *slice)
 {
-	return labels_get(&slice->object.labels, "kubernetes.io/service-name");
+	return labels_get(&slice->object.labels, LABEL_SERVICE_NAME);
 }
 
 bool endpoint_slice_is_foreign(const struct endpoint_slice *slice)
 {
-	return labels_get(&slice->object.labels, "service.kubernetes.io/headless") ||
-	       labels_get(&slice->object.labels, "service.kubernetes.io/service-proxy-name");
+	return labels_get(&slice->object.labels, LABEL_HEADLESS) ||
+	       labels_get(&slice->object.labels, LABEL_PROXY_NAME);
 }

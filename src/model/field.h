@@ -113,9 +113,16 @@ struct kind_rule {
 	bool namespaced;
 	const struct string_rule *name_rule; /* of metadata.name */
 	const struct field_table *table;
+	const char *const *labels; /* the keys that are kept, NULL at the end; NULL: all */
 };
 extern const struct kind_rule node_kind, namespace_kind, pod_kind, service_kind;
 extern const struct kind_rule endpoint_slice_kind, network_policy_kind;
+
+/* Of Services and EndpointSlices, which nobody selects by labels. */
+#define LABEL_SERVICE_NAME "kubernetes.io/service-name"
+#define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+#define LABEL_HEADLESS "service.kubernetes.io/headless"
+extern const char *const service_labels[];
 
 /* Metadata, of struct object; the fields for a table that has more. */
 #define META_FIELDS                                                                                \

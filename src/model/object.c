@@ -125,6 +125,32 @@ static int object_check_name(struct object *object, const struct json_at *root, 
 	return 0;
 }
 
+static bool label_is_kept(const char *key, const char *const *kept)
+{
+	for (; *kept; kept++)
+		if (strcmp(key, *kept) == 0)
+			return true;
+	return false;
+}
+
+void labels_keep(struct labels *labels, const char *const *kept)
+{
+	struct label *all = labels->list;
+	size_t count = labels->count;
+
+	labels->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (label_is_kept(all[i].key, kept)) {
+			all[labels->count++] = all[i];
+			continue;
+		}
+		word_release(&all[i].key);
+		word_release(&all[i].value);
+	}
+	labels->list = labels->count ? mem_copy(all, labels->count * sizeof(*all)) : NULL;
+	free(all);
+}
+
 int object_parse(json_t *tree, struct object **ret_object, struct err *err)
 {
 	_cleanup_(object_free) struct object *object = NULL;
@@ -142,6 +168,8 @@ int object_parse(json_t *tree, struct object **ret_object, struct err *err)
 		r = object_check_name(object, &root, err);
 	if (r < 0)
 		return r;
+	if (kind_rules[kind]->labels)
+		labels_keep(&object->labels, kind_rules[kind]->labels);
 	*ret_object = TAKE_PTR(object);
 	return 0;
 }

@@ -108,3 +108,5 @@ const char *labels_get(const struct labels *labels, const char *key); /* NULL: h
 /* Whether every one of `wanted` is in `labels` (a Service's selector). True for no wanted ones. */
 bool labels_contain(const struct labels *labels, const struct labels *wanted);
 bool labels_equal(const struct labels *a, const struct labels *b);
+/* Only those with these keys, NULL at the end. */
+void labels_keep(struct labels *labels, const char *const *kept);

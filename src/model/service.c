@@ -166,7 +166,11 @@ const struct kind_rule service_kind = {
 	.namespaced = true,
 	.name_rule = &service_name_rule,
 	.table = &service_table,
+	.labels = service_labels,
 };
+
+const char *const service_labels[] = {
+	LABEL_SERVICE_NAME, LABEL_PROXY_NAME, LABEL_HEADLESS, NULL};
 
 /* Against the ports before it. */
 static int service_port_check(
@@ -298,11 +302,13 @@ static int service_addrs_check(const struct service *service, const struct json_
 
 static int service_check(void *value, const struct json_at *at, struct err *err)
 {
+	static const char *const none[] = {NULL};
 	struct service *service = value;
 	struct json_at spec = json_member(at, "spec"), status = json_member(at, "status");
 	struct json_at external_name = json_member(&spec, "externalName");
 	int r = service_headless_check(service, &spec, err);
 
+	labels_keep(&service->selector, none);
 	if (r == 0 && service->type == SERVICE_EXTERNAL_NAME && !service->external_name)
 		r = json_error(&external_name, err, "is missing; type ExternalName wants it");
 	if (r == 0)
@@ -337,6 +343,6 @@ const struct addr *service_cluster_ip(const struct service *service, enum family
 
 bool service_is_foreign(const struct service *service)
 {
-	return labels_get(&service->object.labels, "service.kubernetes.io/service-proxy-name") ||
-	       labels_get(&service->object.labels, "service.kubernetes.io/headless");
+	return labels_get(&service->object.labels, LABEL_PROXY_NAME) ||
+	       labels_get(&service->object.labels, LABEL_HEADLESS);
 }

@@ -40,7 +40,7 @@ struct load_balancer_address {
 struct service {
 	struct object object;
 	enum service_type type;
-	struct labels selector; /* none: somebody else makes the slices */
+	struct labels selector; /* only judged, then empty: the slices say who is meant */
 	bool headless; /* clusterIP: None */
 	struct addrs cluster_ips; /* at most one of each family; none: not allocated or headless */
 	struct {
