@@ -120,13 +120,19 @@ static void objects_tell(
 		objects->changed(objects->context, old, new);
 }
 
-/* What the store has of it is another version now, or the first one. */
-static void objects_put(struct objects *objects, struct object **object)
+/* What the store has of it may be another version now, or the first one. */
+static void objects_put(struct objects *objects, struct loaded *loaded)
 {
 	_cleanup_(object_free) struct object *old = NULL;
-	const struct object *new = *object;
+	const struct object *new = loaded->object, *held;
 
-	if (store_put(&objects->store, object, &old) == STORE_UNCHANGED)
+	held = store_get(&objects->store, new->kind, new->namespace, new->name);
+	if (held && held->place.reading == objects->reading) {
+		loaded_refuse_twice(&objects->result, loaded, held);
+		return;
+	}
+	loaded->object->place.reading = objects->reading;
+	if (store_put(&objects->store, &loaded->object, &old) == STORE_UNCHANGED)
 		return;
 	objects_tell(objects, old, new);
 	objects->touched = true;
@@ -149,7 +155,7 @@ static void objects_read_file(struct objects *objects, int directory, const char
 	else if (r == 0)
 		objects_load(text_string(&text), text.length, name, result);
 	for (size_t i = 0; i < result->objects.count; i++)
-		objects_put(objects, &result->objects.list[i].object);
+		objects_put(objects, &result->objects.list[i]);
 	load_result_clear_objects(result);
 }
 _Static_assert(OBJECTS_FILE_MAX == 64L << 20, "as the text says");
@@ -206,7 +212,7 @@ static bool refusal_protects(const struct load_result *result, const struct obje
 	for (size_t i = 0; i < result->refusals.count; i++) {
 		const struct refusal *refusal = &result->refusals.list[i];
 
-		if (refusal->document == 0 && strcmp(refusal->source, object->source) == 0)
+		if (refusal->document == 0 && strcmp(refusal->source, object->place.source) == 0)
 			return true;
 		if (refusal->kind && refusal->name &&
 			strcmp(refusal->kind, kind_name(object->kind)) == 0 &&
@@ -227,10 +233,9 @@ static void objects_sweep(struct objects *objects)
 		size_t position = 0;
 
 		while ((object = store_next(&objects->store, kind, &position))) {
-			_free_ char *title = object_title(object);
 			struct object *gone;
 
-			if (hash_get(&objects->result.seen, title) ||
+			if (object->place.reading == objects->reading ||
 				refusal_protects(&objects->result, object))
 				continue;
 			gone = store_remove(&objects->store, kind, object->namespace, object->name);
@@ -269,6 +274,7 @@ int objects_read(struct objects *objects, struct err *err)
 	struct load_result before = objects->result;
 	int r;
 
+	objects->reading++;
 	objects->touched = !objects->read_once;
 	objects->result = (struct load_result){0};
 	r = objects_read_directory(objects, err);
@@ -280,7 +286,6 @@ int objects_read(struct objects *objects, struct err *err)
 	objects_report(&objects->result, &before);
 	objects_sweep(objects);
 	load_result_clear(&before);
-	hash_clear(&objects->result.seen, free);
 	objects->read_once = true;
 	malloc_trim(0); /* what the trees took is many pages */
 	return objects->touched;

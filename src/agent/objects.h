@@ -25,6 +25,7 @@ struct objects {
 	struct store store;
 	struct load_result result; /* of the last reading; its objects have gone to the store */
 	bool read_once, touched; /* the store, by this reading */
+	uint32_t reading;
 	/* Is told of each change, if it is there; of the first version `old` is NULL, of none any more
 	   `new`. */
 	void (*changed)(void *context, const struct object *old, const struct object *new);

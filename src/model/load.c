@@ -40,6 +40,24 @@ static void load_refuse(struct load_result *result, const struct place *place, c
 	result->refusals.list[result->refusals.count++] = refusal;
 }
 
+static void load_refuse_twice(struct load_result *result, const struct place *place,
+	const json_t *tree, const struct object *first)
+{
+	_free_ char *reason = mem_format("is given twice; the one in %s, document %u stays in force",
+		first->place.source, first->place.document);
+
+	load_refuse(result, place, tree, reason);
+}
+
+void loaded_refuse_twice(
+	struct load_result *result, const struct loaded *loaded, const struct object *first)
+{
+	const struct place place = {
+		.source = loaded->object->place.source, .document = loaded->document};
+
+	load_refuse_twice(result, &place, loaded->tree, first);
+}
+
 static struct loaded loaded_make(const struct place *place, json_t *tree, struct object *object)
 {
 	const json_t *meta = json_object_get(tree, "metadata");
@@ -73,8 +91,8 @@ static void load_object(struct load_result *result, const struct place *place, j
 {
 	_cleanup_(object_free) struct object *object = NULL;
 	_free_ char *title = NULL;
+	const struct object *first;
 	struct err err = {0};
-	const char *first;
 	int r = object_parse(tree, &object, &err);
 
 	if (r == -ENOENT) {
@@ -85,16 +103,15 @@ static void load_object(struct load_result *result, const struct place *place, j
 		load_refuse(result, place, tree, err.text);
 		return;
 	}
-	object->source = word_take(place->source);
+	object->place.source = word_take(place->source);
+	object->place.document = (uint32_t)place->document;
 	title = object_title(object);
 	first = hash_get(&result->seen, title);
 	if (first) {
-		err_set(&err, EEXIST, "is given twice; the one in %s stays in force", first);
-		load_refuse(result, place, tree, err.text);
+		load_refuse_twice(result, place, tree, first);
 		return;
 	}
-	hash_put(&result->seen, title,
-		mem_format("%s, document %zu", place->source, place->document));
+	hash_put(&result->seen, title, object);
 	result->objects.list = mem_grow(result->objects.list, &result->objects.capacity,
 		result->objects.count + 1, sizeof(*result->objects.list));
 	result->objects.list[result->objects.count++] = loaded_make(place, tree, TAKE_PTR(object));
@@ -212,6 +229,7 @@ void load_result_clear_objects(struct load_result *result)
 	mem_free_pointer(&result->others.list);
 	result->objects.count = result->objects.capacity = 0;
 	result->others.count = result->others.capacity = 0;
+	hash_clear(&result->seen, NULL);
 }
 
 void load_result_clear(struct load_result *result)
@@ -221,7 +239,6 @@ void load_result_clear(struct load_result *result)
 		refusal_clear(&result->refusals.list[i]);
 	free(result->refusals.list);
 	hash_clear(&result->ignored, NULL);
-	hash_clear(&result->seen, free);
 	*result = (struct load_result){0};
 }
 

@@ -35,7 +35,7 @@ struct load_result {
 		size_t count, capacity;
 	} refusals;
 	struct hash ignored; /* "apiVersion/kind", in order of appearance */
-	struct hash seen; /* "Kind ns/name" -> source; how duplicates across sources are found */
+	struct hash seen; /* "Kind ns/name" -> object; how duplicates across sources are found */
 };
 
 #define LOAD_REFUSALS_MAX 1000 /* of one text; what is behind them is not read */
@@ -49,7 +49,10 @@ size_t objects_load(const char *text, size_t length, const char *source, struct 
 /* The same for a text that cannot be had at all. */
 size_t objects_refuse(const char *source, const char *reason, struct load_result *result);
 void load_result_clear(struct load_result *result);
-/* Frees objects and others. What was refused, ignored and seen stays. */
+/* Frees objects and others, and forgets which there were. What was refused and ignored stays. */
 void load_result_clear_objects(struct load_result *result);
+/* Adds a refusal: `first` is of the same name. */
+void loaded_refuse_twice(
+	struct load_result *result, const struct loaded *loaded, const struct object *first);
 /* "alpha.yaml, document 2: Service shop/web: spec.ports[0].port: ...". For free(). */
 char *refusal_text(const struct refusal *refusal);

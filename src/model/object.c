@@ -181,7 +181,7 @@ void object_free(struct object **object)
 	if (!freed)
 		return;
 	field_table_clear(kind_rules[freed->kind]->table, freed);
-	word_release(&freed->source);
+	word_release(&freed->place.source);
 	free(freed);
 }
 

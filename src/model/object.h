@@ -69,6 +69,13 @@ struct host {
 	char *name;
 };
 
+/* Where it was read. */
+struct object_place {
+	char *source; /* a word, the file; NULL: it was read from none */
+	uint32_t document; /* in the file, from 1 */
+	uint32_t reading; /* whoever reads files again and again counts how often */
+};
+
 struct object {
 	enum kind kind;
 	char *name;
@@ -76,7 +83,7 @@ struct object {
 	struct labels labels;
 	bool deleting; /* deletionTimestamp is set */
 	uint64_t created; /* creationTimestamp, seconds since 1970; 0: not given */
-	char *source; /* a word, the file that it stands in; NULL: it was not read from one */
+	struct object_place place; /* no part of what it says */
 };
 
 /*

@@ -80,8 +80,9 @@ enum store_change store_put(struct store *store, struct object **object, struct 
 
 	old = hash_get(objects, key);
 	if (old && object_equal(old, new)) {
-		word_release(&old->source);
-		old->source = TAKE_PTR(new->source);
+		word_release(&old->place.source);
+		old->place = new->place;
+		new->place = (struct object_place){0};
 		object_free(&new);
 		return STORE_UNCHANGED;
 	}

@@ -14,8 +14,8 @@ struct store {
 enum store_change { STORE_UNCHANGED, STORE_ADDED, STORE_CHANGED };
 
 /*
- * Takes *object (leaves NULL). Unchanged: the stored one stays, from the new one's source, and
- * the new one is freed.
+ * Takes *object (leaves NULL). Unchanged: the stored one stays, in the new one's place, and the
+ * new one is freed.
  * Changed: the old one goes to *ret_old, or is freed where that is NULL.
  */
 enum store_change store_put(struct store *store, struct object **object, struct object **ret_old);

@@ -121,7 +121,7 @@ static void test_where_it_stood(void **state)
 
 	load(&result, "a.yaml", POD("a") "---\n" POD("b") "---\nkind: X\napiVersion: y/v1\n");
 	loaded = &result.objects.list[1];
-	assert_string_equal(loaded->object->source, "a.yaml");
+	assert_string_equal(loaded->object->place.source, "a.yaml");
 	assert_string_equal(loaded->kind, "Pod");
 	assert_string_equal(loaded->namespace, "default");
 	assert_string_equal(loaded->name, "b");
