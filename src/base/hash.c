@@ -8,8 +8,9 @@
 
 /*
  * Open addressing over an array of entries in order of insertion. A removed entry keeps its place
- * with key NULL and its slot goes on pointing to it, which keeps the probe chains whole; a rebuild
- * drops them all. Entries never outnumber half of the slots, so each probe meets an empty slot.
+ * in the array, with key NULL, until a rebuild or until nothing is behind it; its slot is closed
+ * at once, so that what comes and goes for ever makes no chain longer. Entries never outnumber half
+ * of the slots, so each probe meets an empty slot.
  */
 
 #define HASH_SLOTS_MIN 16
@@ -111,15 +112,36 @@ void *hash_put(struct hash *hash, const char *key, void *value)
 	return hash_put_bytes(hash, key, strlen(key), value);
 }
 
+/* What stands behind the slot in its chain moves up, unless it is where it belongs. */
+static void hash_close_slot(struct hash *hash, size_t empty)
+{
+	size_t mask = hash->slot_count - 1;
+
+	for (size_t slot = (empty + 1) & mask; hash->slots[slot]; slot = (slot + 1) & mask) {
+		size_t home = hash->entries[hash->slots[slot] - 1].hash & mask;
+
+		if (((slot - home) & mask) < ((slot - empty) & mask))
+			continue;
+		hash->slots[empty] = hash->slots[slot];
+		empty = slot;
+	}
+	hash->slots[empty] = 0;
+}
+
 void *hash_remove_bytes(struct hash *hash, const void *key, size_t key_size)
 {
 	struct hash_entry *entry = hash_find(hash, key, key_size);
+	void *value;
 
 	if (!entry)
 		return NULL;
+	value = TAKE_PTR(entry->value);
+	hash_close_slot(hash, hash_slot(hash, key, key_size, entry->hash));
 	free(TAKE_PTR(entry->key));
 	hash->count--;
-	return TAKE_PTR(entry->value);
+	while (hash->entry_count && !hash->entries[hash->entry_count - 1].key)
+		hash->entry_count--;
+	return value;
 }
 
 void *hash_remove(struct hash *hash, const char *key)

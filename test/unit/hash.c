@@ -100,6 +100,24 @@ static void test_remove_while_iterating(void **state)
 	hash_cleanup(&hash);
 }
 
+/* A guest leaves nothing behind, however often it comes: neither a place nor a slot. */
+static void test_comes_and_goes(void **state)
+{
+	struct hash hash = {0};
+	size_t taken = 0;
+
+	hash_put(&hash, "host", &hash);
+	for (int i = 0; i < 100000; i++) {
+		hash_put(&hash, "guest", &hash);
+		assert_ptr_equal(hash_remove(&hash, "guest"), &hash);
+	}
+	for (size_t i = 0; i < hash.slot_count; i++)
+		taken += hash.slots[i] != 0;
+	assert_int_equal(taken, 1);
+	assert_int_equal(hash.entry_count, 1);
+	hash_cleanup(&hash);
+}
+
 static void test_bytes(void **state)
 {
 	struct hash hash = {0};
@@ -135,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_against_model),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_remove_while_iterating),
+		cmocka_unit_test(test_comes_and_goes),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_clear_frees),
 	};
