@@ -153,7 +153,7 @@ struct session_row {
 	__u64 last_ns; /* CLOCK_MONOTONIC, of a packet not long before the last one */
 	__be16 backend_port;
 	__be16 client_port; /* as the backend sees it */
-	__u32 pad;
+	__u32 packets; /* of the client, the first one too; from the beginning again after 2^32 */
 	struct addr via; /* the node by which its packets come, as in flow_row; unspecified: none */
 	__u64 room[2]; /* zeros, for what a later release wants to know */
 };

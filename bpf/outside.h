@@ -86,6 +86,7 @@ static __always_inline void outside_remember(
 		.backend_port = plan->backend_port,
 		.client_port = key->client_port,
 		.last_ns = bpf_ktime_get_coarse_ns(),
+		.packets = 1,
 		.via = plan->via};
 
 	session.backend = plan->backend;

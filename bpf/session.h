@@ -75,8 +75,10 @@ static __always_inline struct session_row *session_find(
 	session = bpf_map_lookup_elem(&pw_session, key);
 	if (session && row && p->protocol == IPPROTO_UDP && !session_still_serves(row, session))
 		return NULL;
-	if (session)
+	if (session) {
 		session->last_ns = bpf_ktime_get_coarse_ns();
+		session->packets++;
+	}
 	return session;
 }
 
@@ -122,7 +124,7 @@ struct session_plan {
 	struct addr backend;
 	struct addr via; /* the node that replies go back through; unspecified: none */
 	__u64 serving;
-	__u64 port; /* of service_row */
+	__u64 port; /* of service_row; 0: the flow is to no frontend */
 	__be16 backend_port;
 	__u8 opener; /* FLOW_OPENER_POD: a pod of this node; FLOW_OPENER_PEER: the backend is here */
 	__u8 pad[5];
@@ -176,6 +178,7 @@ static __always_inline int session_begin_forth(
 		.client_port = port,
 		.serving = plan->serving,
 		.last_ns = bpf_ktime_get_coarse_ns(),
+		.packets = 1,
 		.via = plan->via};
 
 	return (int)bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
@@ -188,7 +191,8 @@ __noinline int session_begin(const struct session_key *key, const struct session
 
 	if (!port)
 		return -1;
-	service_count(plan->port, &key->frontend);
+	if (plan->port)
+		service_count(plan->port, &key->frontend);
 	return session_begin_forth(key, plan, port);
 }
 

@@ -31,7 +31,6 @@ void show_end(struct show *show);
 json_t *show_targets(const struct show *show);
 
 json_t *show_address(const struct addr *addr); /* "" where none is given */
-const char *show_protocol(uint8_t number); /* "TCP"; "" where Services have none such */
 const char *show_policy(enum traffic_policy policy);
 const char *show_type(const struct service *service);
 const char *show_string(const char *text); /* "" for NULL */

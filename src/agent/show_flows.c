@@ -6,6 +6,7 @@
  * opener's end, the other end.
  */
 #include "agent/show.h"
+#include "agent/status.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -27,7 +28,8 @@ struct shown_flow {
 	__be16 seen_port; /* the client's, as the backend sees it, where that is another one */
 	uint8_t protocol;
 	uint8_t opener; /* enum flow_opener; 0: neither end is here, it is handed over */
-	uint64_t last_ns; /* 0: not known */
+	uint64_t last_ns; /* 0: not known, nor how many packets */
+	uint32_t packets;
 };
 
 /* What is asked for, and the answer. */
@@ -150,14 +152,15 @@ static void flow_append(struct question *question, const struct shown_flow *flow
 	const char *service = flow->frontend.port
 				      ? owner_of(question, &flow->frontend, flow->protocol)
 				      : "";
+	char protocol[STATUS_PROTOCOL_SIZE];
 	json_t *tree;
 
 	if (json_array_size(question->list) >= question->limit) {
 		question->more++;
 		return;
 	}
-	tree = json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:s, s:i, s:o}", "protocol",
-		show_protocol(flow->protocol), "client",
+	tree = json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:s, s:i, s:o, s:o}", "protocol",
+		status_protocol(flow->protocol, protocol), "client",
 		end_tree(&flow->client, name_of(question, &flow->client.addr)), "frontend",
 		end_tree(&flow->frontend, service), "backend",
 		end_tree(&flow->backend, name_of(question, &flow->backend.addr)), "here",
@@ -167,7 +170,8 @@ static void flow_append(struct question *question, const struct shown_flow *flow
 		(int)ntohs(flow->seen_port), "lastSeconds",
 		flow->last_ns ? json_integer((json_int_t)((clock_monotonic_ns() - flow->last_ns) /
 							  CLOCK_NS_PER_S))
-			      : json_null());
+			      : json_null(),
+		"packets", flow->last_ns ? json_integer(flow->packets) : json_null());
 	json_array_append_new(question->list, tree);
 }
 
@@ -202,7 +206,8 @@ static void show_session(
 		.frontend = {key->frontend, key->frontend_port},
 		.backend = {row->backend, row->backend_port},
 		.protocol = key->protocol,
-		.last_ns = row->last_ns};
+		.last_ns = row->last_ns,
+		.packets = row->packets};
 	struct flow_row back;
 
 	if (!is_meant(question, &flow))

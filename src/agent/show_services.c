@@ -53,14 +53,6 @@ json_t *show_address(const struct addr *addr)
 	return json_string(addr_is_given(addr) ? addr_format(addr, text) : "");
 }
 
-const char *show_protocol(uint8_t number)
-{
-	for (enum protocol protocol = 0; protocol < PROTOCOL_MAX; protocol++)
-		if (protocol_number(protocol) == number)
-			return protocol_name(protocol);
-	return "";
-}
-
 /* An address of a node port stands for all that the node has ports on. */
 static json_t *frontend_tree(const struct show *show, const struct plan_row *row)
 {

@@ -333,7 +333,7 @@ void status_nodes(void *context, struct control_request *request, struct text *r
 	control_reply(reply, json_pack("{s:o}", "nodes", list));
 }
 
-static const char *protocol_text(unsigned int protocol, char text[16])
+const char *status_protocol(unsigned int protocol, char text[STATUS_PROTOCOL_SIZE])
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
@@ -347,14 +347,15 @@ static const char *protocol_text(unsigned int protocol, char text[16])
 	case IPPROTO_ICMPV6:
 		return "ICMPv6";
 	default:
-		snprintf(text, 16, "%u", protocol);
+		snprintf(text, STATUS_PROTOCOL_SIZE, "%u", protocol);
 		return protocol ? text : "";
 	}
 }
 
 static void drop_append(const struct drop_key *key, const struct drop_row *row, void *context)
 {
-	char source[ADDR_TEXT_SIZE] = "", target[ADDR_TEXT_SIZE] = "", protocol[16];
+	char source[ADDR_TEXT_SIZE] = "", target[ADDR_TEXT_SIZE] = "";
+	char protocol[STATUS_PROTOCOL_SIZE];
 	uint64_t ago = (clock_monotonic_ns() - row->last_ns) / CLOCK_NS_PER_S;
 
 	if (!verdict_name(key->verdict) || !hook_name(key->hook))
@@ -367,7 +368,7 @@ static void drop_append(const struct drop_key *key, const struct drop_row *row, 
 		json_pack("{s:I, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:o, s:s}", "packets",
 			(json_int_t)row->packets, "verdict", verdict_name(key->verdict), "where",
 			hook_name(key->hook), "ifindex", (int)key->ifindex, "source", source,
-			"target", target, "protocol", protocol_text(key->protocol, protocol), "port",
+			"target", target, "protocol", status_protocol(key->protocol, protocol), "port",
 			(int)ntohs(key->target_port), "ago", json_sprintf("%lus", (unsigned long)ago),
 			"why", verdict_sentence(key->verdict)));
 }

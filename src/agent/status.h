@@ -11,3 +11,7 @@ void status_nodes(void *agent, struct control_request *request, struct text *rep
 void status_drops(void *agent, struct control_request *request, struct text *reply);
 void status_tables(void *agent, struct control_request *request, struct text *reply);
 void status_diff(void *agent, struct control_request *request, struct text *reply);
+
+/* "TCP", or the number; "" for 0. */
+#define STATUS_PROTOCOL_SIZE 16
+const char *status_protocol(unsigned int protocol, char text[STATUS_PROTOCOL_SIZE]);

@@ -44,6 +44,7 @@ static json_t *end_text(const json_t *flow, const char *member, bool numeric)
 static json_t *line_of(const json_t *flow, bool numeric)
 {
 	const char *protocol = "", *here = "", *via = "", *name = "";
+	json_t *packets = json_object_get(flow, "packets");
 	json_int_t last = -1;
 	int seen = 0;
 
@@ -51,11 +52,11 @@ static json_t *line_of(const json_t *flow, bool numeric)
 		&here, "via", &via, "viaName", &name, "seenPort", &seen);
 	if (json_is_integer(json_object_get(flow, "lastSeconds")))
 		last = json_integer_value(json_object_get(flow, "lastSeconds"));
-	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "protocol", protocol, "client",
+	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:O, s:o}", "protocol", protocol, "client",
 		end_text(flow, "client", numeric), "frontend", end_text(flow, "frontend", numeric),
 		"backend", end_text(flow, "backend", numeric), "here", here, "via",
 		*name && !numeric ? strchr(name, ' ') + 1 : via, "seen",
-		seen ? json_integer(seen) : json_string(""), "last",
+		seen ? json_integer(seen) : json_string(""), "packets", packets, "last",
 		last < 0 ? json_string("") : json_sprintf("%llds", (long long)last));
 }
 
@@ -64,7 +65,7 @@ static void flows_print(json_t *flows, const struct options *options)
 	static const struct output_column columns[] = {{"PROTOCOL", "protocol"},
 		{"CLIENT", "client"}, {"FRONTEND", "frontend"}, {"BACKEND", "backend"},
 		{"HERE", "here"}, {"VIA", "via"}, {"SEEN AS", "seen"},
-		{"LAST", "last", false, true}};
+		{"PACKETS", "packets", false, true}, {"LAST", "last", false, true}};
 	_json_ json_t *lines = json_array();
 	json_t *flow;
 	size_t i;
@@ -135,7 +136,8 @@ int command_flows(int argc, char **argv)
 		options_usage("flows", flows_options, FLOWS_OPTIONS, NULL,
 			"Flows that the packet path remembers, each once. HERE: which end is on this node;\n"
 			"neither, where it hands the flow over. VIA: the node by which it came. SEEN AS: the\n"
-			"client's port for the backend, where it is another one. LAST: when a packet came.");
+			"client's port for the backend, where it is another one. PACKETS, LAST: of the client,\n"
+			"known of flows to frontends.");
 		return 0;
 	}
 	if (r == 0)

@@ -19,6 +19,16 @@ spec:
   ports: [{name: http, port: 80}, {name: other, port: 81}]
 status: {loadBalancer: {ingress: [{ip: 192.0.2.81}, {ip: "2001:db8:b::81"}]}}
 """
+SEND_SEVEN = """
+import socket, sys
+sock = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(5)
+sock.connect((sys.argv[1], int(sys.argv[2])))
+for _ in range(7):
+    sock.send(b"?")
+    sock.recv(65536)
+print(sock.getsockname()[1])
+"""
 SINGLE = """
 apiVersion: v1
 kind: Service
@@ -169,7 +179,7 @@ def test_flows_of_a_pod(lab, family):
     assert flow["client"]["name"] == f"Pod {client}" and flow["client"]["port"] > 1023
     assert flow["frontend"] == {"address": address, "port": 53, "name": "Service s/one"}
     assert flow["backend"]["name"] == "Pod s/one" and flow["backend"]["port"] == 7777
-    assert 0 <= flow["lastSeconds"] < 60
+    assert 0 <= flow["lastSeconds"] < 60 and flow["packets"] == 1
     assert flows(lab, "node1", "--pod", client, "--service", "s/none") == []
     assert flow in [{**f, "lastSeconds": flow["lastSeconds"]}
                     for f in flows(lab, "node1", "--address", flow["backend"]["address"])]
@@ -185,6 +195,20 @@ def test_flows_from_outside(lab, family):
     taken = [f for f in flows(lab, "node2", "--service", "s/one") if f["frontend"]["address"] == front]
     assert taken and {(f["here"], f["viaName"]) for f in taken} == {("backend", "Node node1")}
     assert not [f for f in flows(lab, "node3") if f["frontend"]["address"] == front]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("where", ["pod", "outside"])
+def test_packets_of_a_flow_are_counted(lab, where, family):
+    """Of the client alone, on every node that sees them."""
+    client = pod_on(lab, "node1") if where == "pod" else "outside"
+    address, port = (cluster_address(lab, "one", family), 53) if where == "pod" else \
+        (node_address(lab, "node1", family), 30081)
+    local = int(lab.exec(client, PYTHON, "-c", SEND_SEVEN, address, str(port)).stdout)
+    for node in ["node1"] if where == "pod" else ["node1", "node2"]:
+        found = [f for f in flows(lab, node, "--service", "s/one", "--limit", "10000")
+                 if f["client"]["port"] == local and f["frontend"]["address"] == address]
+        assert [f["packets"] for f in found] == [7], node
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -213,6 +237,7 @@ def test_more_flows_than_one_answer_holds(lab, family):
     seen = collections.Counter((f["client"]["port"], f["frontend"]["address"]) for f in answer["flows"])
     assert {port for port, place in seen if place == address} >= set(ports) and answer["more"] == 0
     assert max(seen.values()) == 1
+    assert {f["packets"] for f in answer["flows"] if f["client"]["port"] in ports} == {1}
     few = lab.query("node1", "flows", *asked, "7")
     assert len(few["flows"]) == 7 and few["more"] == len(answer["flows"]) - 7
 
@@ -223,7 +248,7 @@ def test_the_table_of_flows(lab):
     assert not [r for r in lab.probe(client, [["udp", a, 53] for a in addresses] * 3) if "error" in r]
     named = lab.on_node("node1", "flows", "--service", "s/one").stdout
     assert named.splitlines()[0].split() == ["PROTOCOL", "CLIENT", "FRONTEND", "BACKEND", "HERE", "VIA",
-                                             "SEEN", "AS", "LAST"]
+                                             "SEEN", "AS", "PACKETS", "LAST"]
     assert f"{client}:" in named and "s/one:53" in named and "s/one:7777" in named
     bare = lab.on_node("node1", "flows", "--service", "s/one", "--numeric").stdout
     assert f"{addresses[0]}:53" in bare and f"[{addresses[1]}]:53" in bare and client not in bare
