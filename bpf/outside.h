@@ -65,7 +65,8 @@ static __always_inline enum verdict outside_to_stack(struct packet *p,
 		return VERDICT_DROP_INTERNAL;
 	bpf_skb_change_type(p->skb, PACKET_HOST);
 	if (!beyond)
-		return VERDICT_STACK;
+		return p->hook == HOOK_FROM_TUNNEL ? route_into_stack_by_wire(p, now)
+						   : VERDICT_STACK;
 	p->skb->mark = (p->skb->mark & ~now->mark_mask) | now->mark;
 	return VERDICT_MASQUERADE;
 }

@@ -136,6 +136,24 @@ static __always_inline void route_into_stack(struct packet *p, const struct sett
 	route_into_stack_as_marked(p, now);
 }
 
+/* What the kernel's routes say of a packet between these two, which are of the family of *p. */
+static __always_inline long route_find(const struct packet *p, const struct addr *from,
+	const struct addr *to, struct bpf_fib_lookup *found)
+{
+	found->ifindex = p->skb->ifindex;
+	found->l4_protocol = p->protocol;
+	if (p->family == 4) {
+		found->family = AF_INET_;
+		found->ipv4_src = from->words[3];
+		found->ipv4_dst = to->words[3];
+	} else {
+		found->family = AF_INET6_;
+		__builtin_memcpy(found->ipv6_src, from, sizeof(found->ipv6_src));
+		__builtin_memcpy(found->ipv6_dst, to, sizeof(found->ipv6_dst));
+	}
+	return bpf_fib_lookup(p->skb, found, sizeof(*found), BPF_FIB_LOOKUP_SKIP_NEIGH);
+}
+
 /*
  * The way that the kernel's routes say, past its stack: for the reply to a client outside who came
  * directly, and for what was translated behind the stack. The kernel's connection tracking has not
@@ -143,21 +161,10 @@ static __always_inline void route_into_stack(struct packet *p, const struct sett
  */
 static __noinline enum verdict route_past_stack(struct packet *p)
 {
-	struct bpf_fib_lookup found = {.ifindex = p->skb->ifindex};
 	struct bpf_redir_neigh next = {};
+	struct bpf_fib_lookup found = {};
 
-	if (p->family == 4) {
-		found.family = AF_INET_;
-		found.ipv4_src = p->source.words[3];
-		found.ipv4_dst = p->target.words[3];
-	} else {
-		found.family = AF_INET6_;
-		__builtin_memcpy(found.ipv6_src, &p->source, sizeof(found.ipv6_src));
-		__builtin_memcpy(found.ipv6_dst, &p->target, sizeof(found.ipv6_dst));
-	}
-	found.l4_protocol = p->protocol;
-	if (bpf_fib_lookup(p->skb, &found, sizeof(found), BPF_FIB_LOOKUP_SKIP_NEIGH) !=
-		BPF_FIB_LKUP_RET_SUCCESS)
+	if (route_find(p, &p->source, &p->target, &found) != BPF_FIB_LKUP_RET_SUCCESS)
 		return VERDICT_STACK;
 	next.nh_family = found.family;
 	__builtin_memcpy(next.ipv6_nh, found.ipv6_dst, sizeof(next.ipv6_nh));
@@ -169,20 +176,28 @@ static __noinline enum verdict route_past_stack(struct packet *p)
 /* Has the node's own stack this address, though no Node object says so? */
 static __always_inline bool route_is_local(const struct packet *p)
 {
-	struct bpf_fib_lookup found = {.ifindex = p->skb->ifindex};
-	long r;
+	struct bpf_fib_lookup found = {};
+	long r = route_find(p, &p->source, &p->target, &found);
 
-	if (p->family == 4) {
-		found.family = AF_INET_;
-		found.ipv4_src = p->source.words[3];
-		found.ipv4_dst = p->target.words[3];
-	} else {
-		found.family = AF_INET6_;
-		__builtin_memcpy(found.ipv6_src, &p->source, sizeof(found.ipv6_src));
-		__builtin_memcpy(found.ipv6_dst, &p->target, sizeof(found.ipv6_dst));
-	}
-	r = bpf_fib_lookup(p->skb, &found, sizeof(found), BPF_FIB_LOOKUP_SKIP_NEIGH);
 	return r == BPF_FIB_LKUP_RET_NOT_FWDED || r == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+/*
+ * Out of the tunnel into the node's own stack, from a client outside: by the device by which the
+ * stack would answer him. Firewalls, connection tracking and reverse-path filters expect him there.
+ * from_wire, which is there too, takes off the mark and lets it pass.
+ */
+static __noinline __attribute__((unused)) enum verdict route_into_stack_by_wire(
+	struct packet *p, const struct settings_row *now)
+{
+	struct bpf_fib_lookup found = {};
+
+	if (route_find(p, &p->target, &p->source, &found) == BPF_FIB_LKUP_RET_SUCCESS) {
+		route_mark_judged(p->skb, now);
+		p->redirect = found.ifindex;
+		p->action = (int)bpf_redirect(found.ifindex, BPF_F_INGRESS);
+	}
+	return VERDICT_STACK;
 }
 
 /* What leaves the cluster: masqueraded where the pod opened the flow. */

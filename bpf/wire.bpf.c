@@ -212,9 +212,16 @@ int to_wire(struct __sk_buff *skb)
 SEC("tc")
 int from_wire(struct __sk_buff *skb)
 {
+	const struct settings_row *now = settings();
 	struct packet p;
 	enum verdict verdict;
 
+	/* By from_tunnel, which has taken it for the stack. No frame bears a mark when it arrives. */
+	if (route_is_judged(skb, now)) {
+		skb->mark &= ~now->mark_mask;
+		bpf_skb_change_type(skb, PACKET_HOST);
+		return TC_ACT_UNSPEC;
+	}
 	if (packet_l2)
 		from_wire_untag(skb);
 	verdict = from_wire_steps(&p, skb);

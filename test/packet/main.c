@@ -288,7 +288,9 @@ static void check_out(struct trial *trial)
 	}
 	if (trial->row->out.masqueraded)
 		mark = scene_masquerade(mark);
-	if (trial->result.redirect != device_index(DEVICE_TUNNEL)) /* what has its tunnel key is marked */
+	/* What has its tunnel key is marked, and what enters the stack by another device. */
+	if (trial->row->redirect != DEVICE_TUNNEL &&
+		(trial->row->verdict != VERDICT_STACK || !trial->row->redirect))
 		complain_number(trial, "mark", mark, result->mark);
 	if (trial->row->out.source) {
 		check_translated(trial);
