@@ -24,7 +24,7 @@ pytestmark = pytest.mark.one_profile("it is about tables and files, which firewa
 def lab(make_lab):
     """The first node has small tables, the second is as nodes are; a pod on it."""
     lab = make_lab("-n", "2", "--family", "dual")
-    lab.expected = [r"tables are full"]
+    lab.expected = [r"tables are full", r"frontends of Services are closed"]
     node = lab.nodes()[0]
     arguments = agent_arguments(lab, node)
     settings = arguments[arguments.index("--settings") + 1]
@@ -156,6 +156,65 @@ def test_flows(runtime, pods, lab):
     table = f"{lab.run_directory(runtime.node)}/bpf/{layout}/pw_flow"
     rows = len(json.loads(run("bpftool", "-j", "map", "dump", "pinned", table).stdout))
     assert ROWS // 2 <= rows <= ROWS, "the table was full"
+
+
+def service_objects(number, endpoint):
+    """A Service at 10.96.200.NUMBER with this one endpoint, as the API server would have them."""
+    name, address = f"full{number:02}", f"10.96.200.{number}"
+    port = {"name": "http", "port": 80, "protocol": "TCP"}
+    return [{"apiVersion": "v1", "kind": "Service",
+             "metadata": {"name": name, "namespace": "default",
+                          "creationTimestamp": f"2026-01-01T00:{number:02}:00Z"},
+             "spec": {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address],
+                      "ipFamilies": ["IPv4"], "ports": [{**port, "targetPort": 80}]}},
+            {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+             "metadata": {"name": name, "namespace": "default",
+                          "labels": {"kubernetes.io/service-name": name}},
+             "addressType": "IPv4", "ports": [port],
+             "endpoints": [{"addresses": [endpoint], "conditions": {"ready": True}}]}]
+
+
+def connects(path, number):
+    """Does TCP reach the Service from this pod?"""
+    code = ("import socket\n"
+            f"socket.create_connection(('10.96.200.{number}', 80), 1).close()")
+    return inside(path, "/usr/bin/python3", "-c", code, check=False).returncode == 0
+
+
+def test_services(runtime, pods, far):
+    """Those for which there is no row are closed, alone; those that were there go on, and with room
+    the others come."""
+    objects = f"{runtime.lab.directory}/objects"
+    path, _ = pods()
+    files = {number: f"{objects}/full{number:02}.json" for number in range(1, ROWS - 4)}
+
+    def write(number):
+        write_json(files[number], {"apiVersion": "v1", "kind": "List",
+                                   "items": service_objects(number, far[0])})
+
+    def refused():
+        return [p["text"] for p in runtime.lab.query(runtime.node, "status")["problems"]
+                if p["object"] == "tables"]
+    try:
+        write(1)
+        wait_for(lambda: connects(path, 1), "the first one is there")
+        for number in files:
+            write(number)
+        wait_for(lambda: any("closed" in text for text in refused()), "status says that some are closed")
+        open_ = [number for number in files if connects(path, number)]
+        assert 1 in open_ and 10 < len(open_) < len(files)
+        reaches(path, far)
+        closed = next(number for number in files if number not in open_)
+        for number in [n for n in open_ if n != 1][:10]:
+            os.unlink(files[number])
+        wait_for(lambda: connects(path, closed) or connects(path, max(files)),
+                 "with room, others are there", 20)
+        assert connects(path, 1)
+    finally:
+        for file in files.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(file)
+    wait_for(lambda: not refused(), "all is well", 20)
 
 
 def global_addresses(lab, where):
