@@ -72,3 +72,35 @@ static __noinline enum verdict inside_translate(struct packet *p, const struct s
 	p->translated = PACKET_TRANSLATED_FORTH;
 	return session_rewrite(p, session) < 0 ? VERDICT_DROP_INTERNAL : VERDICT_NEXT;
 }
+
+/*
+ * What a client sends to a backend itself, past any frontend. Where the backend could not tell it from
+ * those of a flow to a frontend, that one gives way: its next packet gets another client port.
+ */
+static __noinline __attribute__((unused)) void inside_past_frontends(const struct packet *p)
+{
+	struct session_key key;
+	struct flow_row *flow;
+	struct flow_key back;
+
+	flow_key_of_sender(p, &back);
+	flow = bpf_map_lookup_elem(&pw_flow, &back);
+	if (!flow || flow->opener != FLOW_OPENER_POD || !flow->frontend_port)
+		return;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.client = p->source;
+	key.client_port = flow->client_port ? flow->client_port : p->source_port;
+	key.frontend = flow->frontend;
+	key.frontend_port = flow->frontend_port;
+	key.protocol = p->protocol;
+	bpf_map_delete_elem(&pw_session, &key);
+	flow_record(&back, FLOW_OPENER_POD);
+}
+
+/* TCP of a pod leaves a record with each connection that it opens; the node's own needs none. */
+static __always_inline void inside_past_frontends_by_node(const struct packet *p)
+{
+	if ((p->protocol == IPPROTO_UDP || packet_opens_tcp(p)) &&
+		hint_has(HINT_NODE, HINT_CLIENT))
+		inside_past_frontends(p);
+}

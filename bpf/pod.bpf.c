@@ -35,30 +35,6 @@ static __always_inline enum verdict from_pod_to_own(
 	return answer_back(p, answer_nobody(p));
 }
 
-/*
- * A pod's datagram to a backend itself, past any frontend. Where the backend could not tell it from
- * those of a flow to a frontend, that one gives way: its next datagram gets another client port.
- */
-static __noinline void from_pod_past_frontends(const struct packet *p)
-{
-	struct session_key key;
-	struct flow_row *flow;
-	struct flow_key back;
-
-	flow_key_of_sender(p, &back);
-	flow = bpf_map_lookup_elem(&pw_flow, &back);
-	if (!flow || flow->opener != FLOW_OPENER_POD || !flow->frontend_port)
-		return;
-	__builtin_memset(&key, 0, sizeof(key));
-	key.client = p->source;
-	key.client_port = flow->client_port ? flow->client_port : p->source_port;
-	key.frontend = flow->frontend;
-	key.frontend_port = flow->frontend_port;
-	key.protocol = p->protocol;
-	bpf_map_delete_elem(&pw_session, &key);
-	flow_record(&back, FLOW_OPENER_POD);
-}
-
 /* VERDICT_NEXT: the target is of no node's pod range. */
 static __noinline enum verdict from_pod_to_pods(struct packet *p, const struct settings_row *now)
 {
@@ -114,7 +90,7 @@ static __always_inline enum verdict from_pod_steps(struct packet *p, struct __sk
 	if (!p->translated)
 		flow_open_by_pod(p);
 	if (!p->translated && p->protocol == IPPROTO_UDP && hint_has(skb->ifindex, HINT_CLIENT))
-		from_pod_past_frontends(p);
+		inside_past_frontends(p);
 	return from_pod_route(p, now);
 }
 
@@ -127,7 +103,10 @@ int from_pod(struct __sk_buff *skb)
 	return packet_end(&p, verdict);
 }
 
-/* What the node's own stack sends to a pod: its own packets, and what it has translated. */
+/*
+ * What the node's own stack sends to a pod: its own packets, and what it has translated. What was
+ * sent to a Service comes from to_tunnel, and is marked.
+ */
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
@@ -136,6 +115,8 @@ int to_pod(struct __sk_buff *skb)
 
 	if (verdict == VERDICT_NEXT)
 		flow_open_by_peer(&p, false);
+	if (verdict == VERDICT_NEXT && !skb->ingress_ifindex && !route_is_judged(skb, settings()))
+		inside_past_frontends_by_node(&p);
 	if (verdict == VERDICT_NEXT)
 		verdict = frontend_restore(&p, skb->ifindex) < 0 ? VERDICT_DROP_INTERNAL
 								 : VERDICT_ACCEPT;

@@ -74,8 +74,10 @@ static __always_inline enum verdict to_tunnel_service(
 	if (verdict != VERDICT_NEXT)
 		return verdict;
 	pod = bpf_map_lookup_elem(&pw_pod, &p->target);
-	if (pod)
+	if (pod) {
+		route_mark_judged(p->skb, now);
 		return route_by_queue(p, pod);
+	}
 	node = range_lookup(now, p->family, &p->target);
 	if (node)
 		return to_tunnel_to_pods(p, now, node);
@@ -119,7 +121,11 @@ static __always_inline enum verdict to_tunnel_steps(struct packet *p, struct __s
 	if (node)
 		return route_wire(p, node);
 	node = range_lookup(now, p->family, &p->target);
-	return node ? to_tunnel_to_pods(p, now, node) : to_tunnel_service(p, now);
+	if (!node)
+		return to_tunnel_service(p, now);
+	if (!p->translated)
+		inside_past_frontends_by_node(p);
+	return to_tunnel_to_pods(p, now, node);
 }
 
 SEC("tc")

@@ -288,6 +288,8 @@ static void check_out(struct trial *trial)
 	}
 	if (trial->row->out.masqueraded)
 		mark = scene_masquerade(mark);
+	if (trial->row->out.judged)
+		mark = scene_judged(mark);
 	/* What has its tunnel key is marked, and what enters the stack by another device. */
 	if (trial->row->redirect != DEVICE_TUNNEL &&
 		(trial->row->verdict != VERDICT_STACK || !trial->row->redirect))

@@ -18,6 +18,7 @@ struct step {
 /* What must come out beyond the verdict. By default the frame, unchanged. */
 struct out {
 	bool masqueraded; /* bears the mark */
+	bool judged; /* bears the other one */
 	uint8_t reset_flags; /* an answer by TCP with these flags */
 	uint32_t sequence, acknowledged;
 	uint8_t icmp_code[2]; /* an ICMP unreachable with this code, IPv4 and IPv6 */

@@ -4,12 +4,20 @@
 
 #include "base/mem.h"
 
+#define JUDGED 0x20 /* with the usual mark and mask */
+
 /* Flows that rows below answer or continue. */
 static const struct step to_cluster = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, CLUSTER, 5000, 53}},
 	to_there = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, THERE, 5000, 53}},
 	to_far = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, FAR, 5000, 53}},
 	to_beyond = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, BEYOND, 5000, 53}},
 	to_host = {TO_TUNNEL, .in = {FRAME_TCP, OWN_NODE, HOST, 5000, 80, FRAME_SYN}},
+	directly_besides = {TO_POD, .device = DEVICE_B, .before = &to_cluster,
+		.in = {FRAME_UDP, OWN_NODE, POD_B, 5000, 5353}},
+	directly_there = {TO_TUNNEL, .before = &to_there,
+		.in = {FRAME_UDP, OWN_NODE, REMOTE_POD, 5000, 5353}},
+	by_the_service = {TO_POD, .device = DEVICE_B, .before = &to_cluster, .mark = JUDGED,
+		.in = {FRAME_UDP, OWN_NODE, POD_B, 5000, 5353}},
 	container_to_cluster = {TO_TUNNEL, .in = {FRAME_UDP, OWN_ROUTER, CLUSTER, 5000, 53}},
 	container_to_there = {TO_TUNNEL, .in = {FRAME_UDP, OWN_ROUTER, THERE, 5000, 53}};
 
@@ -18,15 +26,18 @@ static const struct row rows[] = {
 	{"the node to a Service, TCP",
 		.step = {TO_TUNNEL, .in = {FRAME_TCP, OWN_NODE, CLUSTER, 5000, 80, FRAME_SYN}},
 		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B,
-		.out = {.source = OWN_NODE, .source_port = 5000, .target = POD_B, .target_port = 8080}},
+		.out = {.judged = true, .source = OWN_NODE, .source_port = 5000, .target = POD_B,
+			.target_port = 8080}},
 	{"the node to a Service, UDP",
 		.step = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, CLUSTER, 5000, 53, .payload = 33}},
 		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B,
-		.out = {.source = OWN_NODE, .source_port = 5000, .target = POD_B, .target_port = 5353}},
+		.out = {.judged = true, .source = OWN_NODE, .source_port = 5000, .target = POD_B,
+			.target_port = 5353}},
 	{"the node to a Service, SCTP",
 		.step = {TO_TUNNEL, .in = {FRAME_SCTP, OWN_NODE, CLUSTER, 5000, 90, .payload = 1001}},
 		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B,
-		.out = {.source = OWN_NODE, .source_port = 5000, .target = POD_B, .target_port = 9090}},
+		.out = {.judged = true, .source = OWN_NODE, .source_port = 5000, .target = POD_B,
+			.target_port = 9090}},
 	{"a later fragment of the node whose first one nobody has seen",
 		.step = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, CLUSTER, 5000, 53,
 					 .fragment = FRAME_LATER, .fragment_id = 8}},
@@ -44,6 +55,22 @@ static const struct row rows[] = {
 	{"an error of an endpoint on this node", .first = &to_cluster,
 		.step = {FROM_POD, .device = DEVICE_B,
 			.in = {FRAME_PORT_UNREACHABLE, POD_B, OWN_NODE, 5353, 5000}},
+		.verdict = VERDICT_STACK, .redirect = DEVICE_TUNNEL,
+		.out = {.source = CLUSTER, .source_port = 53, .target = OWN_NODE, .target_port = 5000}},
+
+	/* from one port of the node to a Service and to its endpoint itself */
+	{"the endpoint's own answer", .first = &directly_besides,
+		.step = {FROM_POD, .device = DEVICE_B, .in = {FRAME_UDP, POD_B, OWN_NODE, 5353, 5000}},
+		.verdict = VERDICT_STACK},
+	{"the Service again, by another port", .first = &directly_besides,
+		.step = {TO_TUNNEL, .in = {FRAME_UDP, OWN_NODE, CLUSTER, 5000, 53}},
+		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B,
+		.out = {.judged = true, .source = OWN_NODE, .target = POD_B, .other_port = true}},
+	{"the own answer of an endpoint on another node", .first = &directly_there,
+		.step = {FROM_TUNNEL, .in = {FRAME_UDP, REMOTE_POD, OWN_NODE, 5353, 5000}},
+		.verdict = VERDICT_STACK},
+	{"the answer to what came to the endpoint by the Service alone", .first = &by_the_service,
+		.step = {FROM_POD, .device = DEVICE_B, .in = {FRAME_UDP, POD_B, OWN_NODE, 5353, 5000}},
 		.verdict = VERDICT_STACK, .redirect = DEVICE_TUNNEL,
 		.out = {.source = CLUSTER, .source_port = 53, .target = OWN_NODE, .target_port = 5000}},
 
@@ -104,7 +131,7 @@ static const struct row rows[] = {
 	{"a container of the node to a Service",
 		.step = {TO_TUNNEL, .in = {FRAME_UDP, OWN_ROUTER, CLUSTER, 5000, 53}},
 		.verdict = VERDICT_DELIVER, .redirect = DEVICE_B,
-		.out = {.source = OWN_ROUTER, .target = POD_B, .target_port = 5353}},
+		.out = {.judged = true, .source = OWN_ROUTER, .target = POD_B, .target_port = 5353}},
 	{"the answer to a container of the node", .first = &container_to_cluster,
 		.step = {FROM_POD, .device = DEVICE_B, .in = {FRAME_UDP, POD_B, OWN_ROUTER, 5353, 5000}},
 		.verdict = VERDICT_STACK, .redirect = DEVICE_TUNNEL,

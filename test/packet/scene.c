@@ -526,3 +526,8 @@ uint32_t scene_masquerade(uint32_t mark)
 {
 	return (mark & ~scene.settings.mark_mask) | scene.settings.mark;
 }
+
+uint32_t scene_judged(uint32_t mark)
+{
+	return mark | (scene.settings.mark_mask & ~scene.settings.mark);
+}

@@ -125,3 +125,5 @@ bool scene_has_drop(uint32_t verdict, const struct addr *source, const struct ad
 bool scene_is_answered(int family, uint32_t *ret_flags);
 /* The mark that says "masquerade", in its mask. */
 uint32_t scene_masquerade(uint32_t mark);
+/* The other mark, of what was judged where it was sent. */
+uint32_t scene_judged(uint32_t mark);

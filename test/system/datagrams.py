@@ -10,7 +10,8 @@
 Asked is a list of {"to": [[address, port], ...]}, each by one socket, with
   "connected": true: to the one address; else by sendto;
   "family": 6: a socket of IPv6 also for addresses of IPv4;
-  "size": bytes of each datagram.
+  "size": bytes of each datagram;
+  "one_by_one": true: after each its reply is waited for.
 An answer: {"error": NAME} or {"replies": [{"from": [address, port], and what the responder said}],
 "peer": what getpeername says, where it is connected}.
 """
@@ -45,6 +46,11 @@ def name(end):
 
 def ask(call):
     answer, text = {"replies": []}, b"?" * call.get("size", 1)
+
+    def take():
+        line, peer = sock.recvfrom(65536)
+        answer["replies"].append({**json.loads(line), "from": name(peer)})
+
     with open_socket(call) as sock:
         if call.get("connected"):
             sock.connect(target(call, call["to"][0]))
@@ -53,9 +59,10 @@ def ask(call):
         else:
             for to in call["to"]:
                 sock.sendto(text, target(call, to))
-        for _ in call["to"]:
-            line, peer = sock.recvfrom(65536)
-            answer["replies"].append({**json.loads(line), "from": name(peer)})
+                if call.get("one_by_one"):
+                    take()
+        while len(answer["replies"]) < len(call["to"]):
+            take()
     return answer
 
 

@@ -127,6 +127,16 @@ def test_many_destinations_of_one_socket(lab, where, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("where", PLACES)
+def test_an_endpoint_by_two_ways(lab, where, family):
+    """From one port by a Service and directly, which the endpoint alone could not tell apart."""
+    ways = [balancer(lab, "one", family), [of_family(lab.pods()["c/one"]["addresses"], family), 7777]]
+    answer, = ask(lab, where, [{"to": ways * 3, "one_by_one": True}])
+    assert [reply["from"] for reply in answer["replies"]] == ways * 3, answer
+    assert len({reply["client_port"] for reply in answer["replies"]}) == 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_external_address(lab, family):
     """Where the administrator allows it; without, nobody is there."""
     to = [of_family(["198.51.100.90", "2001:db8:e::90"], family), 53]
