@@ -23,7 +23,7 @@ struct health_place {
 
 struct health_service {
 	struct agent *agent;
-	char *key;
+	const struct service *service; /* as the store has it */
 	struct health_place **place;
 	size_t place_count, place_capacity;
 	unsigned int weight[FAMILY_MAX];
@@ -128,29 +128,16 @@ static void metrics_serve(void *context, const char *path, struct http_answer *a
 
 /* --- Services --- */
 
-static const struct service *service_of(const struct health_service *hs)
-{
-	const struct object *object =
-		store_find(&hs->agent->objects.store, KIND_SERVICE, hs->key);
-
-	return object ? object_service_const(object) : NULL;
-}
-
-static unsigned int service_port(const struct health_service *hs)
-{
-	return service_of(hs)->health_check_node_port;
-}
-
 static unsigned int service_weigh(struct health_service *hs, enum family family)
 {
-	const struct service *service = service_of(hs);
+	const struct object *object = &hs->service->object;
 	struct slices slices = {0};
 
-	if (!hs->weighed[family] && service) {
-		slices.count = store_slices(&hs->agent->objects.store, service->object.namespace,
-			service->object.name, &slices.list);
-		hs->weight[family] =
-			service_weight(service, &slices, family, hs->agent->settings.node);
+	if (!hs->weighed[family]) {
+		slices.count = store_slices(&hs->agent->objects.store, object->namespace,
+			object->name, &slices.list);
+		hs->weight[family] = service_weight(
+			hs->service, &slices, family, hs->agent->settings.node);
 		hs->weighed[family] = true;
 	}
 	return hs->weight[family];
@@ -161,17 +148,17 @@ static void service_serve(void *context, const char *path, struct http_answer *a
 {
 	const struct health_place *place = context;
 	struct health_service *hs = place->service;
+	const struct object *object = &hs->service->object;
 	unsigned int weight = service_weigh(hs, addr_family(&place->addr));
 	bool healthy = node_is_healthy(hs->agent);
-	const char *name = strchr(hs->key, '/') + 1;
 
 	(void)path;
 	answer->status = weight && healthy ? 200 : 503;
 	text_printf(&answer->headers, "X-Load-Balancing-Endpoint-Weight: %u\r\n", weight);
 	answer_tree(answer,
-		json_pack("{s:{s:s%, s:s}, s:i, s:b}", "service", "namespace", hs->key,
-			(size_t)(name - 1 - hs->key), "name", name, "localEndpoints", (int)weight,
-			"serviceProxyHealthy", healthy));
+		json_pack("{s:{s:s, s:s}, s:i, s:b}", "service", "namespace", object->namespace,
+			"name", object->name, "localEndpoints", (int)weight, "serviceProxyHealthy",
+			healthy));
 }
 
 static bool service_wants_check(const struct service *service)
@@ -195,37 +182,30 @@ static void service_free(void *value)
 	while (hs->place_count)
 		place_remove(hs, 0);
 	free(hs->place);
-	free(hs->key);
 	free(hs);
-}
-
-static void service_forget(struct agent *agent, const char *key)
-{
-	struct health_service *hs = hash_remove(&agent->health.services, key);
-
-	if (hs)
-		service_free(hs);
 }
 
 static void service_changed(struct agent *agent, const struct object *old, const struct object *new)
 {
 	const struct service *service = new ? object_service_const(new) : NULL;
-	const struct service *before = old ? object_service_const(old) : NULL;
+	bool wanted = service && service_wants_check(service);
 	_free_ char *key = object_key(new ? new : old);
-	struct health_service *hs;
+	struct health_service *hs = hash_get(&agent->health.services, key);
 
 	/* Of another port, all is new. */
-	if (!service || !service_wants_check(service) ||
-		(before && before->health_check_node_port != service->health_check_node_port))
-		service_forget(agent, key);
-	if (!service || !service_wants_check(service))
+	if (hs && (!wanted || hs->service->health_check_node_port !=
+				      service->health_check_node_port)) {
+		service_free(hash_remove(&agent->health.services, key));
+		hs = NULL;
+	}
+	if (!wanted)
 		return;
-	hs = hash_get(&agent->health.services, key);
 	if (!hs) {
 		hs = mem_new(1, sizeof(*hs));
-		*hs = (struct health_service){.agent = agent, .key = mem_string(key)};
+		hs->agent = agent;
 		hash_put(&agent->health.services, key, hs);
 	}
+	hs->service = service;
 	memset(hs->weighed, 0, sizeof(hs->weighed));
 }
 
@@ -256,18 +236,12 @@ void health_changed(struct agent *agent, const struct object *old, const struct 
 
 /* --- listeners --- */
 
-static void listener_keep(struct agent *agent, const char *object, const struct addr *addr,
-	uint16_t port, http_function function, void *context, struct http_listener **listener)
+/* A node without the family needs no listener of it. */
+static void listener_refused(struct agent *agent, const char *object, const struct err *err)
 {
-	struct err err;
-	int r;
-
-	if (*listener)
-		return;
-	r = http_listen(agent->http, addr, port, function, context, listener, &err);
-	if (r < 0 && r != -EAFNOSUPPORT) /* a node without the family needs no listener of it */
+	if (err->code != EAFNOSUPPORT)
 		problems_add(&agent->problems, object, true, "nobody is answered at %s; trying again",
-			err.text);
+			err->text);
 }
 
 static void settings_listeners_keep(struct agent *agent, const struct settings_binds *binds,
@@ -275,9 +249,11 @@ static void settings_listeners_keep(struct agent *agent, const struct settings_b
 {
 	for (unsigned int i = 0; i < binds->count; i++) {
 		_free_ char *object = mem_format("setting %s[%u]", key, i);
+		struct err err;
 
-		listener_keep(agent, object, &binds->addr[i], binds->port[i], function, agent,
-			&listeners[i]);
+		if (!listeners[i] && http_listen(agent->http, &binds->addr[i], binds->port[i],
+					     function, agent, &listeners[i], &err) < 0)
+			listener_refused(agent, object, &err);
 	}
 }
 
@@ -324,49 +300,65 @@ static void places_want(struct health_service *hs, enum family family)
 			place_want(hs, &local->list[i]);
 }
 
+static void place_listen(struct health_place *place)
+{
+	const struct service *service = place->service->service;
+	struct agent *agent = place->service->agent;
+	struct err err;
+
+	if (!place->listener &&
+		http_listen(agent->http, &place->addr, service->health_check_node_port,
+			service_serve, place, &place->listener, &err) < 0) {
+		_free_ char *title = object_title(&service->object);
+
+		listener_refused(agent, title, &err);
+	}
+}
+
 static void service_listeners_keep(struct health_service *hs)
 {
-	const struct service *service = service_of(hs);
-	_free_ char *title = object_title(&service->object);
-
 	for (size_t i = 0; i < hs->place_count; i++)
 		hs->place[i]->wanted = false;
 	for (enum family family = FAMILY_IPV4; family < FAMILY_MAX; family++)
-		if (service_cluster_ip(service, family))
+		if (service_cluster_ip(hs->service, family))
 			places_want(hs, family);
 	for (size_t i = hs->place_count; i-- > 0;)
 		if (!hs->place[i]->wanted)
 			place_remove(hs, i);
 	for (size_t i = 0; i < hs->place_count; i++)
-		listener_keep(hs->agent, title, &hs->place[i]->addr,
-			service->health_check_node_port, service_serve, hs->place[i],
-			&hs->place[i]->listener);
+		place_listen(hs->place[i]);
 }
 
 /* By port; of those that have the same one the older first, as wherever several claim something. */
 static int service_order(const void *left, const void *right)
 {
-	const struct health_service *a = *(struct health_service *const *)left;
-	const struct health_service *b = *(struct health_service *const *)right;
-	const struct service *s = service_of(a), *t = service_of(b);
-	int order = (int)service_port(a) - (int)service_port(b);
+	const struct service *a = (*(struct health_service *const *)left)->service;
+	const struct service *b = (*(struct health_service *const *)right)->service;
+	int order = (int)a->health_check_node_port - (int)b->health_check_node_port;
 
 	if (order == 0)
-		order = (s->object.created > t->object.created) -
-			(s->object.created < t->object.created);
-	return order ? order : strcmp(a->key, b->key);
+		order = (a->object.created > b->object.created) -
+			(a->object.created < b->object.created);
+	if (order == 0)
+		order = strcmp(a->object.namespace, b->object.namespace);
+	return order ? order : strcmp(a->object.name, b->object.name);
+}
+
+static bool services_meet(const struct health_service *a, const struct health_service *b)
+{
+	return a->service->health_check_node_port == b->service->health_check_node_port;
 }
 
 static void service_refuse(struct health_service *hs, const struct health_service *before)
 {
-	const struct service *service = service_of(hs);
-	_free_ char *title = object_title(&service->object);
+	_free_ char *title = object_title(&hs->service->object);
+	_free_ char *other = object_title(&before->service->object);
 
 	while (hs->place_count)
 		place_remove(hs, 0);
 	problems_add(&hs->agent->problems, title, true,
-		"spec.healthCheckNodePort: %u is that of Service %s too, which is older",
-		service->health_check_node_port, before->key);
+		"spec.healthCheckNodePort: %u is that of %s too, which is older",
+		hs->service->health_check_node_port, other);
 }
 
 static void services_listeners_keep(struct agent *agent)
@@ -382,10 +374,10 @@ static void services_listeners_keep(struct agent *agent)
 		qsort(list, count, sizeof(*list), service_order);
 	/* Whoever loses a port lets it go before its holder takes it. */
 	for (size_t i = 1; i < count; i++)
-		if (service_port(list[i]) == service_port(list[i - 1]))
+		if (services_meet(list[i], list[i - 1]))
 			service_refuse(list[i], list[i - 1]);
 	for (size_t i = 0; i < count; i++)
-		if (i == 0 || service_port(list[i]) != service_port(list[i - 1]))
+		if (i == 0 || !services_meet(list[i], list[i - 1]))
 			service_listeners_keep(list[i]);
 }
 
