@@ -21,6 +21,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: runs with ./run test --all only")
     config.addinivalue_line("markers", "one_profile(reason): does not run for each kind of nodes")
+    config.addinivalue_line("markers", "alone: nobody else's tests run beside it, for it takes time")
 
 
 def pytest_generate_tests(metafunc):
@@ -120,4 +121,5 @@ class Counter:
 
 
 def pytest_cmdline_main(config):
-    config.pluginmanager.register(Counter())
+    if not hasattr(config, "workerinput"):  # one of several that run at once, who report to one
+        config.pluginmanager.register(Counter())

@@ -16,6 +16,8 @@ SECONDS = 2
 PAYLOAD = 1200
 HUGE = 4294967295  # what runtimes write for "no limit of the burst"
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def lab(make_lab):

@@ -20,6 +20,7 @@ KILLS = 1000 if LONG else 20
 POINTS = None if LONG else 8  # of a start; None: all that change anything
 ONE_PROFILE = "a start changes the same on every node; what traffic makes of kills, random moments show"
 BPFTOOL = "/usr/sbin/bpftool"
+pytestmark = pytest.mark.alone
 
 # System calls that change anything outside the process: between two of them nothing can go wrong.
 CHANGING = re.compile(r"""

@@ -17,7 +17,8 @@ PODS = 1000
 RANGES = ["10.244.200.0/22", "fd44:0:0:c8::/118"]
 BIG = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "big"}, "spec": {"podCIDRs": RANGES}}
 
-pytestmark = pytest.mark.one_profile("its thousand namespaces take their time")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.one_profile("its thousand namespaces take their time")]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ EXPECTED = {  # of each lab: the route and its reason, by family of the pods
     "over-ipv6": {4: (VXLAN, "no neighbor in this family"), 6: (DIRECT, "the probe is answered")},
     "hostile": {4: (VXLAN, "the probe is not answered"), 6: (VXLAN, "the probe is not answered")},
 }
-pytestmark = pytest.mark.one_profile("one of its labs is hostile, the others must be clean")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.one_profile("one of its labs is hostile, the others must be clean")]
 FLAGS = {"dual": [], "over-ipv4": ["--underlay", "ipv4"], "over-ipv6": ["--underlay", "ipv6"],
          "hostile": ["--profile", "hostile"]}
 

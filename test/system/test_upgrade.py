@@ -11,7 +11,8 @@ from cni import Runtime, inside, namespace
 from labs import PODWIRE, end, is_ipv6, run, wait_for
 from test_agent import agent_arguments, backlog_drops, check_traffic, serves, snapshot, start_agent, traffic
 
-pytestmark = pytest.mark.one_profile("its variants name theirs")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.one_profile("its variants name theirs")]
 
 OUTSIDE_PORT, OPEN_PORT, SERVICE_PORT = 9101, 9102, 30999
 RATE = 100  # a second, of the streams beside the one between pods
