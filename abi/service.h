@@ -159,7 +159,7 @@ struct session_row {
 };
 _Static_assert(sizeof(struct session_row) == 72, "no padding");
 
-/* Table pw_usage: a Service's port in one family -> what it has seen, per processor. */
+/* Table pw_usage: a Service's port in one family -> what it has seen. */
 struct usage_key {
 	__u64 port; /* of service_row */
 	__u32 family; /* 4 or 6 */

@@ -112,18 +112,17 @@ static __always_inline const struct backend_row *service_before(const struct ser
 	return member ? service_backend(list, member->index) : NULL;
 }
 
-/* A flow begins that this node leads to a backend. A packet may interrupt a socket's call. */
+/* A flow begins that this node leads to a backend. */
 static __always_inline void service_count(__u64 port, const struct addr *frontend)
 {
 	struct usage_key key = {.port = port, .family = addr_is_v4(frontend) ? 4 : 6};
 	struct usage_row *usage = bpf_map_lookup_elem(&pw_usage, &key), fresh = {};
 
-	if (usage) {
-		__sync_fetch_and_add(&usage->connections, 1);
-		return;
-	}
 	fresh.connections = 1;
-	bpf_map_update_elem(&pw_usage, &key, &fresh, BPF_ANY);
+	if (!usage && bpf_map_update_elem(&pw_usage, &key, &fresh, BPF_NOEXIST))
+		usage = bpf_map_lookup_elem(&pw_usage, &key); /* another processor was first */
+	if (usage)
+		__sync_fetch_and_add(&usage->connections, 1);
 }
 
 /*

@@ -128,7 +128,7 @@ struct {
 } pw_affinity SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct usage_key);
 	__type(value, struct usage_row);

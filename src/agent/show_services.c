@@ -79,11 +79,10 @@ static json_t *target_tree(const struct show *show, const struct plan_target *ta
 	const struct service *service = show->service;
 	struct usage_key key = {
 		.port = target->name, .family = target->wish.family == FAMILY_IPV4 ? 4 : 6};
-	struct usage_row usage;
-	struct err err;
+	struct usage_row usage = {0};
 	json_t *tree;
 
-	tables_get_usage(&show->agent->tables, &key, &usage, &err);
+	tables_get_usage(&show->agent->tables, &key, &usage);
 	tree = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:[]}",
 		"kind", kind_name(object->kind), "namespace", object->namespace, "name",
 		object->name, "family", family_name(target->wish.family), "port",

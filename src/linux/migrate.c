@@ -28,14 +28,10 @@ static bool table_is_array(const struct bpf_map_info *info)
 	return info->type == BPF_MAP_TYPE_ARRAY || info->type == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
-/*
- * An array's rows cannot be told from empty ones, and those of sockets lie in the sockets. Rows of
- * each processor only count something: in another form they start anew.
- */
+/* An array's rows cannot be told from empty ones, and those of sockets lie in the sockets. */
 static bool table_has_rows(const struct bpf_map_info *info)
 {
-	return !table_is_array(info) && info->type != BPF_MAP_TYPE_SK_STORAGE &&
-	       info->type != BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	return !table_is_array(info) && info->type != BPF_MAP_TYPE_SK_STORAGE;
 }
 
 /* The table's descriptor, or -1 where there is none of this name. */

@@ -17,8 +17,7 @@
  * - Of another form, rows are copied: the common beginning of key and value, zeros behind it. So a
  *   learned key or value may only grow at its end, where zero means "not known"; then each of two
  *   releases can read what the other has learned without knowing what the newer one added. An
- *   array has no rows that could be told from empty ones, and rows of each processor are counts
- *   and no more: where their form changes they start anew.
+ *   array has no rows that could be told from empty ones: where its form changes it starts anew.
  *
  * The order: share, load, fill what compile owns, copy, swap the programs, finish. Wherever that
  * breaks off, the next start, of either release, does it again: rows that are there are never

@@ -122,8 +122,7 @@ static int programs_libbpf_print(enum libbpf_print_level level, const char *form
 
 static bool programs_is_hash(enum bpf_map_type type)
 {
-	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH ||
-	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH;
 }
 
 static int programs_share_table(

@@ -236,21 +236,10 @@ int tables_read_drops(const struct tables *tables,
 	return 0;
 }
 
-int tables_get_usage(const struct tables *tables, const struct usage_key *port,
-	struct usage_row *ret_usage, struct err *err)
+bool tables_get_usage(
+	const struct tables *tables, const struct usage_key *port, struct usage_row *ret_usage)
 {
-	int processors = libbpf_num_possible_cpus();
-	_free_ struct usage_row *values = NULL;
-
-	*ret_usage = (struct usage_row){0};
-	if (processors < 0)
-		return err_system(err, -processors, "counting the processors");
-	values = mem_new((size_t)processors, sizeof(*values));
-	if (bpf_map_lookup_elem(tables->usage, port, values) < 0)
-		return errno == ENOENT ? 0 : err_system(err, errno, "reading the table pw_usage");
-	for (int i = 0; i < processors; i++)
-		ret_usage->connections += values[i].connections;
-	return 0;
+	return bpf_map_lookup_elem(tables->usage, port, ret_usage) == 0;
 }
 
 #define TABLES_LEARNED_PIECE 2048 /* more than a bucket has; milliseconds to go through */

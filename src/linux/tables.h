@@ -53,10 +53,6 @@ struct table_count {
 int tables_read_counts(const struct tables *tables,
 	void (*each)(const struct table_count *count, void *context), void *context,
 	struct err *err);
-/* Over all processors; zeroes where nothing is known. */
-int tables_get_usage(const struct tables *tables, const struct usage_key *port, struct usage_row *ret_usage,
-	struct err *err);
-
 /*
  * A piece of what the programs have learned, for who must not wait for the whole: rows from *place
  * on, which is 0 at first and then where the next piece begins. Returns 1 while there is more.
@@ -67,6 +63,9 @@ int tables_read_sessions(const struct tables *tables, uint32_t *place,
 int tables_read_flows(const struct tables *tables, uint32_t *place,
 	void (*each)(const struct flow_key *key, const struct flow_row *row, void *context),
 	void *context, struct err *err);
+/* One row of them; false where there is none. */
+bool tables_get_usage(
+	const struct tables *tables, const struct usage_key *port, struct usage_row *ret_usage);
 bool tables_get_session(const struct tables *tables, const struct session_key *key,
 	struct session_row *ret_row);
 bool tables_get_flow(

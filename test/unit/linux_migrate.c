@@ -7,7 +7,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -208,20 +207,6 @@ static void test_rows_in_sockets_stay_there(void **state)
 	copy();
 }
 
-/* A row has a value for each processor, which are many more bytes than the value has. */
-static void test_rows_of_each_processor_start_anew(void **state)
-{
-	_close_ int old = table_make(OTHER, "pw_usage", BPF_MAP_TYPE_LRU_PERCPU_HASH, 1);
-	_close_ int new = table_make(OWN, "pw_usage", BPF_MAP_TYPE_LRU_PERCPU_HASH, 2);
-	_free_ struct value *values = mem_new((size_t)libbpf_num_possible_cpus(), sizeof(*values));
-	struct key key = {{1}}, next;
-
-	(void)state;
-	assert_return_code(bpf_map_update_elem(old, &key, values, BPF_ANY), errno);
-	copy();
-	assert_int_not_equal(bpf_map_get_next_key(new, NULL, &next), 0);
-}
-
 static void test_compiled_is_not_copied(void **state)
 {
 	_close_ int old = table_make(OTHER, "pw_pod", BPF_MAP_TYPE_HASH, 1);
@@ -263,8 +248,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_older_takes_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rows_in_sockets_stay_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_rows_of_each_processor_start_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compiled_is_not_copied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 	};
