@@ -205,6 +205,7 @@ static void show_session(
 	struct shown_flow flow = {.client = {key->client, key->client_port},
 		.frontend = {key->frontend, key->frontend_port},
 		.backend = {row->backend, row->backend_port},
+		.via = row->via,
 		.protocol = key->protocol,
 		.last_ns = row->last_ns,
 		.packets = row->packets};
@@ -212,10 +213,8 @@ static void show_session(
 
 	if (!is_meant(question, &flow))
 		return;
-	if (session_flow(question->agent, key, row, &back)) {
+	if (session_flow(question->agent, key, row, &back))
 		flow.opener = back.opener;
-		flow.via = back.via;
-	}
 	if (row->client_port != key->client_port)
 		flow.seen_port = row->client_port;
 	flow_append(question, &flow);
