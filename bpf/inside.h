@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf/frontend.h"
+#include "bpf/kernel.h"
 
 /*
  * What clients on this node send to frontends, pods and the node's own processes: translated on the
@@ -29,6 +30,42 @@ static __always_inline void inside_hint(const struct packet *p, const struct ses
 		hairpin ? HINT_CLIENT | HINT_BACKEND : HINT_CLIENT);
 }
 
+/* May this be TCP to a Service that is no more? Only where packets to Services were ever seen. */
+static __always_inline bool inside_may_outlive(const struct packet *p)
+{
+	__u32 device = p->hook == HOOK_TO_TUNNEL ? HINT_NODE : p->skb->ifindex;
+
+	return p->protocol == IPPROTO_TCP && hint_has(device, HINT_CLIENT);
+}
+
+/*
+ * To a node, from a pod: is it the answer to a process there, whose connection has the number of a
+ * node port? Of TCP the pod's end has a record, of the rest this node's kernel knows its own.
+ */
+static __noinline bool inside_is_answer(struct packet *p)
+{
+	const struct node_row *node = bpf_map_lookup_elem(&pw_node, &p->target);
+	struct kernel_flow kernel;
+	const struct flow_row *flow;
+	struct flow_key key;
+
+	if (!node || packet_opens_tcp(p))
+		return false;
+	flow_key_of_sender(p, &key);
+	flow = bpf_map_lookup_elem(&pw_flow, &key);
+	if (flow)
+		return flow->opener == FLOW_OPENER_PEER && !flow->frontend_port;
+	if (!(node->flags & NODE_OWN))
+		return false;
+	__builtin_memset(&kernel, 0, sizeof(kernel));
+	kernel.peer = p->source;
+	kernel.own = p->target;
+	kernel.peer_port = p->source_port;
+	kernel.own_port = p->target_port;
+	kernel.protocol = p->protocol;
+	return kernel_has(p->skb, &kernel);
+}
+
 /* A pod of this node that has gone, and its endpoint has not yet. */
 static __always_inline bool inside_has_gone(
 	const struct settings_row *now, const struct session_row *session)
@@ -49,13 +86,15 @@ static __noinline enum verdict inside_translate(struct packet *p, const struct s
 	struct session_row *session;
 	struct session_key key;
 
-	if (!row)
-		return frontend_none(p, now);
-	if (!service_admits(row, &p->source))
+	if (row && !service_admits(row, &p->source))
 		return VERDICT_DROP_SERVICE_SOURCE;
 	session_key_of(p, &key);
-	session = session_find(p, row, &key);
+	session = row || inside_may_outlive(p) ? session_find(p, row, &key) : NULL;
+	if (!session && !row)
+		return frontend_none(p, now);
 	if (!session) {
+		if (inside_is_answer(p))
+			return VERDICT_NEXT;
 		backend = service_choose(row, &row->inside, &p->source, session_hash(&key));
 		if (!backend)
 			return frontend_refuse(p, now, &row->inside);

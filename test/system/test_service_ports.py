@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports of Services are ports of the node, too: what the node's own flows have, and what processes
 listen on, next to node ports and host ports of the same numbers."""
+import contextlib
 import json
 import resource
 
@@ -49,6 +50,21 @@ def test_one_flow_from_a_node_port(lab, service, family):
         assert answers == {"tcp": [f"out/{CROWD_FIRST} ?"] * 3, "udp": [f"out/{CROWD_FIRST} ?"] * 3}
         [reply] = who(lab, "outside", node)
         assert set(reply.values()) <= WHO_AB, reply
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_flow_from_a_node_port_to_pods(lab, service, family):
+    """Answers of pods on the node, and by TCP of pods elsewhere, are for the process that has asked."""
+    service.set(BASE)
+    pods = lab.pods()
+    here, there = (of_family(pods[key]["addresses"], family) for key in ("f/a", "f/b"))
+    with contextlib.ExitStack() as stack:
+        for pod in "f/a", "f/b":
+            stack.enter_context(beside(lab, pod, "name", pod, CROWD_FIRST))
+        answers = ask(lab, "node2", "from", 30070, json.dumps([(here, CROWD_FIRST, CROWD_FIRST)]))
+        assert set(answers["tcp"] + answers["udp"]) == {f"f/a/{CROWD_FIRST} ?"}, answers
+        answers = ask(lab, "node2", "from", 30070, json.dumps([(there, 0, CROWD_FIRST)]))
+        assert set(answers["tcp"]) == {f"f/b/{CROWD_FIRST} ?"}, answers
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,7 +11,7 @@
   traffic.py tell PORT               says to each client which address and port it saw, as the
                                      responder of a pod does; "ready"
   traffic.py name NAME PORT...       answers every datagram and TCP line with "NAME/PORT LINE"; "ready"
-  traffic.py from PORT TARGETS       one client port to all of [[address, UDP port, TCP port], ...]: who
+  traffic.py from PORT TARGETS       one client port to all of [[address, UDP port or 0, TCP port], ...]: who
                                      answers each, by UDP and by TCP with all connections open
   traffic.py who TARGETS             who answers each of them at once: [{"tcp", "udp"}, ...]
   traffic.py big ADDRESS PORT SIZE   sends datagrams of this size until one is echoed: how many it took
@@ -382,6 +382,8 @@ def ask_from(port, text):
         for connection, (address, udp, _) in zip(connections, targets):
             connection.send(b"?")
             answers["tcp"].append(connection.recv(100).decode())
+            if not udp:
+                continue
             datagrams.sendto(b"?", (address, udp))
             answer, peer = datagrams.recvfrom(100)
             assert peer[:2] == (address, udp), f"{peer} has answered for {address}"
