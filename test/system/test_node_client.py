@@ -289,6 +289,22 @@ def backend_is(lab, which, family):
     return found == {f"c/{which}"} - {"c/nowhere"}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("which", ["here", "there"])
+def test_an_endpoint_that_does_not_listen(lab, which, family):
+    """Its error comes to the socket, as about the Service. With somebody there, nothing does."""
+    lab.apply(catching(which, 30099))
+    try:
+        wait_for(lambda: backend_is(lab, which, family), "the Service's rows")
+        call = {"to": [cluster(lab, "catching", family)], "connected": True}
+        assert ask(lab, "node1", [call]) == [{"error": "ECONNREFUSED"}]
+        catcher = lab.beside(f"c/{which}", "receive.py", str(CATCH))
+        assert ask(lab, "node1", [call]) == [{"error": "timeout"}]
+        assert end(catcher)[str(CATCH)] == {"?": 1}
+    finally:
+        lab.delete(catching(which, 30099))
+
+
 def say(sender, text):
     sender.stdin.write(text + "\n")
     sender.stdin.flush()
