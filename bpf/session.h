@@ -70,6 +70,9 @@ static __always_inline struct session_row *session_find(
 {
 	struct session_row *session;
 
+	/* Of a connection that begins where there is no Service any more, the rest is not one's either. */
+	if (packet_opens_tcp(p) && !row)
+		bpf_map_delete_elem(&pw_session, key);
 	if (packet_opens_tcp(p) || (!row && p->protocol == IPPROTO_UDP))
 		return NULL;
 	session = bpf_map_lookup_elem(&pw_session, key);

@@ -110,6 +110,19 @@ def test_a_node_port_moves(lab, service, family):
         check_phase(way, result, "start", WHO_AB, WHO_AB)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_old_node_port_is_free(lab, service, family):
+    """A process takes the number, and a client that the Service had before comes from the same port."""
+    service.set(BASE)
+    target = (of_family(lab.node_addresses("node1"), family), 0, 30070)
+    answers = ask(lab, "outside", "from", 40010, json.dumps([target]))
+    assert {answer.split()[0] for answer in answers["tcp"]} <= WHO_AB, answers
+    service.set(BASE.but(node_port=30071))
+    with beside(lab, "node1", "name", "host", 30070):
+        answers = ask(lab, "outside", "from", 40010, json.dumps([target]))
+    assert answers["tcp"] == ["host/30070 ?"] * 3, answers
+
+
 # --- addresses that several nodes attract ---
 
 BALANCER = {"ipv4": "192.0.2.70", "ipv6": "2001:db8:b::70"}

@@ -366,6 +366,8 @@ class Watch:
 def client_at(kind, targets, port):
     sock = socket.socket(socket.AF_INET6 if ":" in targets[0][0] else socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if kind == socket.SOCK_STREAM:  # closed at once, so that the port can be used again
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.bind(("", port))
     sock.settimeout(1)
     return sock
