@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paired measurements: podwire and its peer in turn, shown as ratios with their spread.
 
-usage: bench.py [--json FILE] [--rounds N] [--seconds S] [--path PATH] [NAME...]
+usage: bench.py [--json FILE] [--rounds N] [--seconds S] [--path PATH] [NAME...] [--services N...]
 """
 import argparse
 import contextlib
@@ -11,12 +11,12 @@ import platform
 import subprocess
 import time
 
+import kube_proxy
 import node
 import peers
-from peers import PODWIRE, ROOT, TAG, run, spread
+from peers import PODWIRE, PORT, ROOT, ROUND_TRIP, TAG, run, spread
 
-PORT, IPERF_PORT = 5999, 5201
-ROUND_TRIP = os.path.join(ROOT, "build", "bench", "round-trip")
+IPERF_PORT = 5201
 SERVICES = os.path.join(ROOT, "build", "bench", "services")
 PROGRAMS = os.path.join(ROOT, "build", "bench", "programs")
 FAMILIES = (4, 6)
@@ -61,7 +61,7 @@ def measure_small(verb):
     def measure(pair, family, seconds):
         """Per second. Both ends share a processor: what is measured is the work, not the waking."""
         with server(pair, 0, ROUND_TRIP, "serve", str(PORT), ready="ready"):
-            client = on_processor(0, ROUND_TRIP, verb, pair.address(family), str(PORT), str(seconds))
+            client = on_processor(0, ROUND_TRIP, verb, pair.address(family), str(pair.port), str(seconds))
             return float(run(*pair.command("client", *client)))
     return measure
 
@@ -70,10 +70,10 @@ MEASURES = {"stream": (measure_stream, "Gb/s"), "round-trip": (measure_small("rr
             "connect": (measure_small("connect"), "1/s")}
 
 
-def compare(name, ours, theirs, options):
+def compare(name, ours, theirs, options, families=FAMILIES):
     """Rounds in turn; the order changes with each, so that neither always goes first."""
     measure, unit = MEASURES[name]
-    for family in FAMILIES:
+    for family in families:
         figures = {ours: [], theirs: []}
         for number in range(options.rounds):
             for pair in (ours, theirs) if number % 2 else (theirs, ours):
@@ -137,7 +137,8 @@ def bench_lab(options):
         yield {"name": f"lab {verb}, three nodes", "unit": "s", "podwire": spread(values)}
 
 
-SINGLE = {"programs": bench_programs, "service": bench_service, "services": bench_services, "lab": bench_lab, **node.MEASURES}
+SINGLE = {"programs": bench_programs, "service": bench_service, "services": bench_services, "lab": bench_lab,
+          "kube-proxy": lambda options: kube_proxy.bench(options, compare), **node.MEASURES}
 
 
 # --- the table ---
@@ -165,11 +166,13 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--services", type=int, nargs="+", default=[10, 1000, 10000, 30000],
+                        help="how many there are, beside kube-proxy")
     parser.add_argument("--path", choices=["same node", "VXLAN", "direct"])
     parser.add_argument("names", nargs="*", metavar="NAME",
-                        help=" ".join([*MEASURES, *SINGLE]) + " (default: all)")
+                        help=" ".join([*MEASURES, *SINGLE]) + " (default: all but kube-proxy)")
     options = parser.parse_args()
-    names = options.names or [*MEASURES, *SINGLE]
+    names = options.names or [name for name in [*MEASURES, *SINGLE] if name != "kube-proxy"]
     if unknown := set(names) - {*MEASURES, *SINGLE}:
         parser.error(f"{' '.join(unknown)}: no such measurement; there are "
                      + " ".join([*MEASURES, *SINGLE]))

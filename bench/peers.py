@@ -11,6 +11,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PODWIRE = os.path.join(ROOT, "build", "podwire")
 TAG = f"pwb{os.getpid()}"
+ROUND_TRIP = os.path.join(ROOT, "build", "bench", "round-trip")
+PORT = 5999  # of the servers of small messages
 
 
 def run(*command, **options):
@@ -26,6 +28,8 @@ def spread(values):
 
 class Pair:
     """A client and a server; `command` gives the argv that runs something in one of them."""
+
+    port = PORT  # that the client of small messages asks for
 
     def __init__(self, name):
         self.name = name
