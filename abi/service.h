@@ -155,7 +155,9 @@ struct session_row {
 	__be16 client_port; /* as the backend sees it */
 	__u32 packets; /* of the client, the first one too; from the beginning again after 2^32 */
 	struct addr via; /* the node by which its packets come, as in flow_row; unspecified: none */
-	__u64 room[2]; /* zeros, for what a later release wants to know */
+	__u64 port; /* of service_row, in whose row of pw_usage it is counted; 0: in none here */
+	__u32 counted; /* of `packets`, which are in pw_usage already */
+	__u32 room; /* zeros, for what a later release wants to know */
 };
 _Static_assert(sizeof(struct session_row) == 72, "no padding");
 
@@ -169,6 +171,7 @@ _Static_assert(sizeof(struct usage_key) == 16, "no padding");
 
 struct usage_row {
 	__u64 connections; /* flows that this node has led to a backend */
+	__u64 packets; /* of their clients, where packets are rewritten; a second behind at most */
 };
 
 /* Table pw_affinity: client and Service port -> the backend of its last new flow. */

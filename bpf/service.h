@@ -112,17 +112,22 @@ static __always_inline const struct backend_row *service_before(const struct ser
 	return member ? service_backend(list, member->index) : NULL;
 }
 
-/* A flow begins that this node leads to a backend. */
-static __always_inline void service_count(__u64 port, const struct addr *frontend)
+static const struct usage_row service_unused; /* not on the stack, which has no room */
+
+/* A flow begins that this node leads to a backend; `packets`: the first one is rewritten here. */
+static __always_inline void service_count(__u64 port, const struct addr *frontend, __u32 packets)
 {
 	struct usage_key key = {.port = port, .family = addr_is_v4(frontend) ? 4 : 6};
-	struct usage_row *usage = bpf_map_lookup_elem(&pw_usage, &key), fresh = {};
+	struct usage_row *usage = bpf_map_lookup_elem(&pw_usage, &key);
 
-	fresh.connections = 1;
-	if (!usage && bpf_map_update_elem(&pw_usage, &key, &fresh, BPF_NOEXIST))
-		usage = bpf_map_lookup_elem(&pw_usage, &key); /* another processor was first */
-	if (usage)
-		__sync_fetch_and_add(&usage->connections, 1);
+	if (!usage) {
+		bpf_map_update_elem(&pw_usage, &key, &service_unused, BPF_NOEXIST);
+		usage = bpf_map_lookup_elem(&pw_usage, &key);
+	}
+	if (!usage)
+		return;
+	__sync_fetch_and_add(&usage->connections, 1);
+	__sync_fetch_and_add(&usage->packets, packets);
 }
 
 /*

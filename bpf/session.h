@@ -20,6 +20,7 @@
 #define SESSION_PORT_FIRST 32768 /* for a client port that is replaced */
 #define SESSION_PORTS 28000
 #define SESSION_PORT_TRIES 8
+#define SESSION_TICK_BITS 30 /* of nanoseconds: about a second */
 
 static __always_inline void session_key_of(const struct packet *p, struct session_key *key)
 {
@@ -61,11 +62,32 @@ static __always_inline bool session_still_serves(
 }
 
 /*
+ * A packet more. In the Service's row once a second, for that look costs more than all the rest of
+ * the counting.
+ */
+static __always_inline void session_note(struct session_row *session, const struct addr *frontend)
+{
+	struct usage_key key = {.port = session->port, .family = addr_is_v4(frontend) ? 4 : 6};
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	bool is_due = (now_ns ^ session->last_ns) >> SESSION_TICK_BITS;
+	struct usage_row *usage;
+
+	session->last_ns = now_ns;
+	session->packets++;
+	if (!is_due || !session->port)
+		return;
+	usage = bpf_map_lookup_elem(&pw_usage, &key);
+	if (usage)
+		__sync_fetch_and_add(&usage->packets, session->packets - session->counted);
+	session->counted = session->packets;
+}
+
+/*
  * The session of a flow that goes on; NULL: it begins, or its backend has gone. TCP stays with its
  * backend to the end, whatever becomes of that one or of the Service, whose row is then NULL; and it
  * chooses anew with each SYN.
  */
-static __always_inline struct session_row *session_find(
+static __noinline struct session_row *session_find(
 	const struct packet *p, const struct service_row *row, const struct session_key *key)
 {
 	struct session_row *session;
@@ -78,10 +100,8 @@ static __always_inline struct session_row *session_find(
 	session = bpf_map_lookup_elem(&pw_session, key);
 	if (session && row && p->protocol == IPPROTO_UDP && !session_still_serves(row, session))
 		return NULL;
-	if (session) {
-		session->last_ns = bpf_ktime_get_coarse_ns();
-		session->packets++;
-	}
+	if (session)
+		session_note(session, &key->frontend);
 	return session;
 }
 
@@ -182,6 +202,8 @@ static __always_inline int session_begin_forth(
 		.serving = plan->serving,
 		.last_ns = bpf_ktime_get_coarse_ns(),
 		.packets = 1,
+		.counted = 1,
+		.port = plan->port,
 		.via = plan->via};
 
 	return (int)bpf_map_update_elem(&pw_session, key, &session, BPF_ANY);
@@ -195,7 +217,7 @@ __noinline int session_begin(const struct session_key *key, const struct session
 	if (!port)
 		return -1;
 	if (plan->port)
-		service_count(plan->port, &key->frontend);
+		service_count(plan->port, &key->frontend, 1);
 	return session_begin_forth(key, plan, port);
 }
 

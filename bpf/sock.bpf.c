@@ -116,7 +116,7 @@ static __always_inline enum sock_verdict sock_try(struct sock_call *call, bool *
 		*ret_again = true;
 		return SOCK_REFUSE;
 	}
-	service_count(row->port, &call->addr);
+	service_count(row->port, &call->addr, 0);
 	call->addr = backend->addr;
 	call->port = backend->port;
 	return SOCK_TRANSLATE;

@@ -83,14 +83,14 @@ static json_t *target_tree(const struct show *show, const struct plan_target *ta
 	json_t *tree;
 
 	tables_get_usage(&show->agent->tables, &key, &usage);
-	tree = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:[]}",
+	tree = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:[]}",
 		"kind", kind_name(object->kind), "namespace", object->namespace, "name",
 		object->name, "family", family_name(target->wish.family), "port",
 		show_string(target->wish.name), "protocol",
 		protocol_name(target->wish.protocol), "number", (int)target->port, "ready",
 		(int)target->ready, "terminating", (int)target->terminating, "here",
 		(int)target->here, "used", (int)target->used, "connections",
-		(json_int_t)usage.connections, "frontends");
+		(json_int_t)usage.connections, "packets", (json_int_t)usage.packets, "frontends");
 	if (!service)
 		return tree;
 	json_object_set_new(tree, "type", json_string(show_type(service)));

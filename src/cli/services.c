@@ -85,7 +85,8 @@ static json_t *line_of(const json_t *row)
 		"policy", policy_text(row), "affinity",
 		affinity_text(number_of(row, "affinitySeconds")));
 	static const char *const same[] = {
-		"family", "ready", "terminating", "here", "used", "connections"};
+		"family", "ready", "terminating", "here", "used", "connections",
+		"packets"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
 		json_object_set(line, same[i], json_object_get(row, same[i]));
@@ -144,7 +145,8 @@ static void services_print(json_t *list, enum output_format format)
 		{"FRONTENDS", "frontends"}, {"POLICY", "policy"}, {"AFFINITY", "affinity"},
 		{"READY", "ready", false, true}, {"TERMINATING", "terminating", false, true},
 		{"HERE", "here", false, true}, {"USED", "used", true, true},
-		{"CONNECTIONS", "connections", false, true}};
+		{"CONNECTIONS", "connections", false, true},
+		{"PACKETS", "packets", false, true}};
 	_json_ json_t *lines = json_array();
 	json_t *row;
 	size_t i;
@@ -246,8 +248,10 @@ static void print_frontends(const json_t *ports)
 	static const struct output_column columns[] = {{"PORT", "port"}, {"KIND", "kind"},
 		{"FRONTEND", "frontend"}, {"HELD", "held"}, {"READY", "ready", false, true},
 		{"TERMINATING", "terminating", false, true}, {"HERE", "here", false, true},
-		{"USED", "used", false, true}, {"CONNECTIONS", "connections", false, true}};
-	static const char *const same[] = {"ready", "terminating", "here", "used", "connections"};
+		{"USED", "used", false, true}, {"CONNECTIONS", "connections", false, true},
+		{"PACKETS", "packets", false, true}};
+	static const char *const same[] = {
+		"ready", "terminating", "here", "used", "connections", "packets"};
 	_json_ json_t *lines = json_array();
 	json_t *port, *frontend;
 	size_t i, j;

@@ -167,6 +167,23 @@ def test_what_comes_from_outside_counts_at_its_endpoint(lab, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_packets_are_counted(lab, family):
+    """Of one long flow of datagrams, each within a second or two, by the node that rewrites them."""
+    def packets():
+        return [row_of(lab, node, "one", family, "echo")["packets"] for node in NODES]
+    before, address = packets(), cluster_address(lab, "one", family)
+    code = ("import socket, time\n"
+            f"s = socket.socket(socket.AF_INET{6 if family == 'ipv6' else ''}, socket.SOCK_DGRAM)\n"
+            f"s.connect(('{address}', 53))\n"
+            "for _ in range(40):\n"
+            " s.send(b'?'); s.settimeout(2); s.recv(9999); time.sleep(0.08)\n")
+    lab.exec(pod_on(lab, "node1"), "/usr/bin/python3", "-c", code)
+    after = packets()
+    assert 20 <= after[0] - before[0] <= 40
+    assert after[1:] == before[1:]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_flows_of_a_pod(lab, family):
     client = pod_on(lab, "node1")
     address = cluster_address(lab, "one", family)
