@@ -11,9 +11,9 @@
 
 /*
  * What packets do at frontends of Services. What pods and the node itself send is translated on
- * their node. What comes from outside is translated late: the node where it arrives only says whose it is and hands
- * it over unchanged; the backend's node translates, and its replies go back through the node that
- * they came by, whose address the client knows.
+ * their node. What comes from outside is translated late: the node where it arrives only says whose
+ * it is and hands it over unchanged; the backend's node translates, and its replies go back through
+ * the node that they came by, whose address the client knows.
  */
 
 /*
