@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/objects.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -13,11 +14,21 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define OBJECTS_FILE_MAX (64L << 20)
+#define OBJECTS_TRIM_MIN (1U << 20) /* bytes read, beyond which memory is worth giving back */
+#define OBJECTS_SETTLE_NS CLOCK_NS_PER_S /* far beyond the grain of a file's times */
 #define OBJECTS_EVENTS                                                                             \
 	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |   \
 		IN_MOVE_SELF | IN_ATTRIB) /* IN_CREATE: of links, which nobody writes to */
+
+/* What a file was like when it was read, and in which reading it was seen last. */
+struct objects_file {
+	struct stat stat;
+	bool settled; /* had not changed for a while: whatever changes it will show */
+	uint32_t read, seen;
+};
 
 /*
  * The directory that has the name now, watched before it is read. By descriptor, because its name
@@ -49,6 +60,7 @@ int objects_open(struct objects *objects, const char *directory, struct err *err
 	_close_ int fd = -1;
 
 	objects->watch = -1;
+	objects->settle_ns = OBJECTS_SETTLE_NS;
 	objects->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (objects->inotify < 0)
 		return err_system(err, errno, "inotify");
@@ -60,6 +72,7 @@ void objects_close(struct objects *objects)
 {
 	mem_close(&objects->inotify);
 	store_clear(&objects->store);
+	hash_clear(&objects->files, free);
 	load_result_clear(&objects->result);
 }
 
@@ -120,6 +133,17 @@ static void objects_tell(
 		objects->changed(objects->context, old, new);
 }
 
+/* Is the object in a file that this reading has seen? */
+static bool objects_still_hold(const struct objects *objects, const struct object *object)
+{
+	const struct objects_file *file;
+
+	if (object->place.reading == objects->reading)
+		return true;
+	file = hash_get(&objects->files, object->place.source);
+	return file && file->seen == objects->reading && file->read == object->place.reading;
+}
+
 /* What the store has of it may be another version now, or the first one. */
 static void objects_put(struct objects *objects, struct loaded *loaded)
 {
@@ -127,7 +151,7 @@ static void objects_put(struct objects *objects, struct loaded *loaded)
 	const struct object *new = loaded->object, *held;
 
 	held = store_get(&objects->store, new->kind, new->namespace, new->name);
-	if (held && held->place.reading == objects->reading) {
+	if (held && objects_still_hold(objects, held)) {
 		loaded_refuse_twice(&objects->result, loaded, held);
 		return;
 	}
@@ -148,6 +172,7 @@ static void objects_read_file(struct objects *objects, int directory, const char
 	_text_ struct text text = {0};
 	int r = file_read(directory, name, &text);
 
+	objects->read_bytes += text.length;
 	if (r == -EFBIG)
 		objects_refuse(name, "is larger than 64 MiB; use several files", result);
 	else if (r < 0 && r != -ENOENT) /* gone since the directory was listed */
@@ -160,7 +185,49 @@ static void objects_read_file(struct objects *objects, int directory, const char
 }
 _Static_assert(OBJECTS_FILE_MAX == 64L << 20, "as the text says");
 
-/* Returns how many files there are. */
+static bool stat_is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Its time is that of the file system, so the clock of the day is right here. */
+static bool stat_is_settled(const struct stat *stat, uint64_t settle_ns)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)(now.tv_sec - stat->st_ctim.tv_sec) * CLOCK_NS_PER_S + now.tv_nsec -
+		       stat->st_ctim.tv_nsec >=
+	       settle_ns;
+}
+
+/* True where it is not as it was when it was read, so that it is to be read in this reading. */
+static bool objects_look_at(struct objects *objects, int directory, const char *name)
+{
+	struct objects_file *file = hash_get(&objects->files, name);
+	struct stat stat = {0};
+	bool known = fstatat(directory, name, &stat, 0) == 0;
+
+	if (!file) {
+		file = mem_new(1, sizeof(*file));
+		hash_put(&objects->files, name, file);
+	}
+	file->seen = objects->reading;
+	if (!objects->whole && known && file->settled && stat_is_same(&file->stat, &stat))
+		return false;
+	file->stat = stat;
+	file->settled = known && stat_is_settled(&stat, objects->settle_ns);
+	file->read = objects->reading;
+	return true;
+}
+
+/*
+ * Returns how many files there are. First it is known which will be read: an object of one of these
+ * may be another's as well, which is as it was.
+ */
 static int objects_read_all(struct objects *objects, int directory, struct err *err)
 {
 	struct dirent **entries = NULL;
@@ -168,8 +235,12 @@ static int objects_read_all(struct objects *objects, int directory, struct err *
 
 	if (count < 0)
 		return err_system(err, errno, "%s", objects->directory);
+	for (int i = 0; i < count; i++)
+		if (!objects_look_at(objects, directory, entries[i]->d_name))
+			mem_free_pointer(&entries[i]);
 	for (int i = 0; i < count; i++) {
-		objects_read_file(objects, directory, entries[i]->d_name);
+		if (entries[i])
+			objects_read_file(objects, directory, entries[i]->d_name);
 		free(entries[i]);
 	}
 	free(entries);
@@ -225,9 +296,23 @@ static bool refusal_protects(const struct load_result *result, const struct obje
 	return false;
 }
 
+static void objects_forget_files(struct objects *objects)
+{
+	const struct hash_entry *entry;
+	size_t at = 0;
+
+	while ((entry = hash_next(&objects->files, &at))) {
+		const struct objects_file *file = entry->value;
+
+		if (file->seen != objects->reading)
+			free(hash_remove(&objects->files, entry->key));
+	}
+}
+
 /* Takes objects out of the store that no file holds any more. */
 static void objects_sweep(struct objects *objects)
 {
+	objects_forget_files(objects);
 	for (enum kind kind = 0; kind < KIND_MAX; kind++) {
 		const struct object *object;
 		size_t position = 0;
@@ -235,7 +320,7 @@ static void objects_sweep(struct objects *objects)
 		while ((object = store_next(&objects->store, kind, &position))) {
 			struct object *gone;
 
-			if (object->place.reading == objects->reading ||
+			if (objects_still_hold(objects, object) ||
 				refusal_protects(&objects->result, object))
 				continue;
 			gone = store_remove(&objects->store, kind, object->namespace, object->name);
@@ -269,13 +354,23 @@ static void objects_report(const struct load_result *result, const struct load_r
 			log_info("ignored: %s does not concern the network", entry->key);
 }
 
-int objects_read(struct objects *objects, struct err *err)
+/* Kinds in files that were passed over are not found again. */
+static void objects_keep_ignored(struct load_result *result, const struct load_result *before)
+{
+	const struct hash_entry *entry;
+	size_t at = 0;
+
+	while ((entry = hash_next(&before->ignored, &at)))
+		hash_put(&result->ignored, entry->key, result);
+}
+
+static int objects_read_as(struct objects *objects, bool whole, struct err *err)
 {
 	struct load_result before = objects->result;
 	int r;
 
 	objects->reading++;
-	objects->touched = !objects->read_once;
+	objects->whole = whole;
 	objects->result = (struct load_result){0};
 	r = objects_read_directory(objects, err);
 	if (r < 0) {
@@ -283,10 +378,31 @@ int objects_read(struct objects *objects, struct err *err)
 		objects->result = before;
 		return r;
 	}
+	if (!whole && objects->result.refusals.count) {
+		load_result_clear(&objects->result);
+		objects->result = before;
+		return objects_read_as(objects, true, err);
+	}
+	if (!whole)
+		objects_keep_ignored(&objects->result, &before);
 	objects_report(&objects->result, &before);
 	objects_sweep(objects);
 	load_result_clear(&before);
+	return 0;
+}
+
+int objects_read(struct objects *objects, struct err *err)
+{
+	bool whole = !objects->read_once || objects->result.refusals.count;
+	int r;
+
+	objects->touched = !objects->read_once;
+	objects->read_bytes = 0;
+	r = objects_read_as(objects, whole, err);
+	if (r < 0)
+		return r;
 	objects->read_once = true;
-	malloc_trim(0); /* what the trees took is many pages */
+	if (objects->read_bytes > OBJECTS_TRIM_MIN)
+		malloc_trim(0); /* what the trees took is many pages */
 	return objects->touched;
 }

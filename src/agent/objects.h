@@ -10,8 +10,9 @@
 #include <sys/types.h>
 
 /*
- * The directory of objects: *.yaml, *.yml and *.json, read anew as a whole when something in it
- * changes. An object or a file that is refused does not take away what it said before: its last
+ * The directory of objects: *.yaml, *.yml and *.json. When something in it changes, the files that
+ * have changed are read anew; all of them where anything was refused, because what is wrong with one
+ * file may depend on another. An object or a file that is refused does not take away what it said before: its last
  * good version stays in force, and the refusal is shown until it is mended. The same goes for the
  * directory: where it has gone, or an empty one is in its place, all stays in force. Who wants to
  * remove everything deletes the files.
@@ -24,7 +25,11 @@ struct objects {
 	ino_t inode;
 	struct store store;
 	struct load_result result; /* of the last reading; its objects have gone to the store */
+	struct hash files; /* name -> struct objects_file */
 	bool read_once, touched; /* the store, by this reading */
+	bool whole; /* no file is passed over in this reading */
+	uint64_t settle_ns; /* what has changed within this time is read again */
+	size_t read_bytes; /* in this reading */
 	uint32_t reading;
 	/* Is told of each change, if it is there; of the first version `old` is NULL, of none any more
 	   `new`. */

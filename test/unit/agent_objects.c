@@ -107,6 +107,38 @@ static void test_files_that_count(void **state)
 	assert_false(scene_has(scene, "gamma"));
 }
 
+/* What is passed over is there as before; what changes, moves, goes or is given twice is seen. */
+static void test_files_that_are_passed_over(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->objects.settle_ns = 0;
+	scene_write(scene, "a.yaml", NODE("alpha", "10.1.0.0/24"));
+	scene_write(scene, "c.yml", NODE("gamma", "10.1.2.0/24") NODE("delta", "10.1.3.0/24"));
+	assert_int_equal(scene_read(scene), 1);
+	assert_int_equal(scene_read(scene), 0);
+	assert_int_equal(scene->objects.read_bytes, 0);
+	scene_write(scene, "a.yaml", NODE("alpha", "10.1.9.0/24") NODE("beta", "10.1.1.0/24"));
+	assert_int_equal(scene_read(scene), 1);
+	assert_in_range(scene->objects.read_bytes, 1, 2 * sizeof(NODE("alpha", "10.1.9.0/24")));
+	assert_true(scene_has(scene, "beta") && scene_has(scene, "gamma"));
+	/* Another file's object: refused, and by the order of the files. */
+	scene_write(scene, "a.yaml", NODE("alpha", "10.1.9.0/24") NODE("gamma", "10.1.8.0/24"));
+	assert_int_equal(scene_read(scene), 1);
+	assert_int_equal(scene->objects.result.refusals.count, 1);
+	assert_string_equal(scene->objects.result.refusals.list[0].source, "c.yml");
+	assert_false(scene_has(scene, "beta"));
+	scene_write(scene, "a.yaml", NODE("alpha", "10.1.9.0/24"));
+	assert_int_equal(scene_read(scene), 1);
+	assert_int_equal(scene->objects.result.refusals.count, 0);
+	assert_true(scene_has(scene, "gamma") && scene_has(scene, "delta"));
+	scene_remove(scene, "c.yml");
+	assert_int_equal(scene_read(scene), 1);
+	assert_true(scene_has(scene, "alpha"));
+	assert_false(scene_has(scene, "gamma"));
+	assert_int_equal(scene->objects.files.count, 1);
+}
+
 static void test_a_bad_object_keeps_its_last_good_version(void **state)
 {
 	struct scene *scene = *state;
@@ -303,6 +335,7 @@ int main(void)
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_open, scene_close)
 	const struct CMUnitTest tests[] = {
 		SCENE(test_files_that_count),
+		SCENE(test_files_that_are_passed_over),
 		SCENE(test_a_bad_object_keeps_its_last_good_version),
 		SCENE(test_a_broken_file_takes_nothing_away),
 		SCENE(test_of_two_the_first_stays),
