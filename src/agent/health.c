@@ -154,7 +154,8 @@ static void service_serve(void *context, const char *path, struct http_answer *a
 
 	(void)path;
 	answer->status = weight && healthy ? 200 : 503;
-	text_printf(&answer->headers, "X-Load-Balancing-Endpoint-Weight: %u\r\n", weight);
+	answer->header = "X-Load-Balancing-Endpoint-Weight";
+	text_printf(&answer->value, "%u", weight);
 	answer_tree(answer,
 		json_pack("{s:{s:s, s:s}, s:i, s:b}", "service", "namespace", object->namespace,
 			"name", object->name, "localEndpoints", (int)weight, "serviceProxyHealthy",

@@ -6,13 +6,19 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <microhttpd.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+
+/*
+ * libmicrohttpd reads the requests and writes the answers; its epoll is one descriptor of the loop.
+ * The listeners are ours, for it has one address a daemon; and so is the choice of whom to end, for
+ * it ends only who says nothing, and turns away who comes where there is no room. A connection
+ * that is to end is shut down: the library notices that, and closes it.
+ */
 
 #define HTTP_ACCEPT_AT_ONCE 16 /* others are waiting too */
 #define HTTP_PAUSE_MS 100 /* where the node has no descriptor or memory left */
-#define HTTP_DRAIN_MAX 65536 /* bytes that are taken and dropped behind an answer */
 
 struct http_listener {
 	struct http_listener *next;
@@ -22,55 +28,68 @@ struct http_listener {
 	void *context;
 };
 
-/* It reads until the request is whole, then writes, then waits for the peer to have read it. */
 struct http_connection {
 	struct http_listener *listener;
-	int fd;
-	uint64_t end_ns;
-	struct text in, out;
-	size_t sent, drained;
-	bool answered;
+	int fd; /* the library's */
+	struct loop_timer end;
 };
 
 struct http {
 	struct loop *loop;
 	struct http_options options;
+	struct MHD_Daemon *daemon;
+	int daemon_fd; /* its epoll */
 	struct http_listener *listeners;
+	struct http_listener *accepting; /* whose connection the library is being given */
 	struct http_connection *connection[HTTP_CONNECTIONS_MAX]; /* the oldest first */
 	size_t count;
-	struct loop_timer oldest, resume;
+	struct loop_timer again, resume;
 };
-
-static const struct {
-	unsigned int status;
-	const char *reason;
-} http_statuses[] = {
-	{200, "OK"},
-	{400, "Bad Request"},
-	{404, "Not Found"},
-	{405, "Method Not Allowed"},
-	{431, "Request Header Fields Too Large"},
-	{503, "Service Unavailable"},
-	{505, "HTTP Version Not Supported"},
-};
-
-static const char *http_reason(unsigned int status)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(http_statuses); i++)
-		if (http_statuses[i].status == status)
-			return http_statuses[i].reason;
-	return "";
-}
 
 /* --- connections --- */
 
-/* All live equally long, so the oldest ends first. */
-static void http_arm(struct http *http)
+/* The library may have more to do at once than it does in one go. */
+static void http_run(struct http *http)
 {
-	if (http->count)
-		loop_timer_set(http->loop, &http->oldest, http->connection[0]->end_ns);
-	else
-		loop_timer_cancel(http->loop, &http->oldest);
+	MHD_UNSIGNED_LONG_LONG milliseconds;
+
+	MHD_run(http->daemon);
+	if (MHD_get_timeout(http->daemon, &milliseconds) == MHD_YES)
+		loop_timer_set_in(http->loop, &http->again, milliseconds);
+}
+
+static void http_run_again(struct loop *loop, struct loop_timer *timer)
+{
+	(void)loop;
+	http_run(timer->data);
+}
+
+void http_connection_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
+{
+	(void)loop;
+	(void)events;
+	http_run(ref->data);
+}
+
+static void connection_end(struct loop *loop, struct loop_timer *timer)
+{
+	struct http_connection *connection = timer->data;
+
+	(void)loop;
+	shutdown(connection->fd, SHUT_RDWR);
+}
+
+static struct http_connection *connection_open(struct http *http, struct MHD_Connection *library)
+{
+	struct http_connection *connection = mem_new(1, sizeof(*connection));
+
+	*connection = (struct http_connection){.listener = http->accepting,
+		.fd = MHD_get_connection_info(library, MHD_CONNECTION_INFO_CONNECTION_FD)
+			      ->connect_fd,
+		.end = {.function = connection_end, .data = connection}};
+	loop_timer_set_in(http->loop, &connection->end, http->options.connection_ms);
+	http->connection[http->count++] = connection;
+	return connection;
 }
 
 static void connection_close(struct http *http, struct http_connection *connection)
@@ -81,22 +100,18 @@ static void connection_close(struct http *http, struct http_connection *connecti
 		i++;
 	memmove(&http->connection[i], &http->connection[i + 1],
 		(--http->count - i) * sizeof(http->connection[0]));
-	loop_remove(http->loop, connection->fd);
-	mem_close(&connection->fd);
-	text_clear(&connection->in);
-	text_clear(&connection->out);
+	loop_timer_cancel(http->loop, &connection->end);
 	free(connection);
-	http_arm(http);
 }
 
-static void http_end_oldest(struct loop *loop, struct loop_timer *timer)
+/* What the library keeps with a connection is our part of it. */
+static void connection_notify(void *http, struct MHD_Connection *library, void **connection,
+	enum MHD_ConnectionNotificationCode code)
 {
-	struct http *http = timer->data;
-	uint64_t now = clock_monotonic_ns();
-
-	(void)loop;
-	while (http->count && http->connection[0]->end_ns <= now)
-		connection_close(http, http->connection[0]);
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*connection = connection_open(http, library);
+	else
+		connection_close(http, *connection);
 }
 
 static void http_resume(struct loop *loop, struct loop_timer *timer)
@@ -115,195 +130,88 @@ static void http_pause(struct http *http)
 		loop_timer_set_in(http->loop, &http->resume, HTTP_PAUSE_MS);
 }
 
-static void connection_open(struct http_listener *listener, int fd)
-{
-	struct http *http = listener->http;
-	struct http_connection *connection;
-
-	if (http->count == HTTP_CONNECTIONS_MAX)
-		connection_close(http, http->connection[0]);
-	connection = mem_new(1, sizeof(*connection));
-	*connection = (struct http_connection){.listener = listener,
-		.fd = fd,
-		.end_ns = clock_monotonic_ns() + http->options.connection_ms * CLOCK_NS_PER_MS};
-	http->connection[http->count++] = connection;
-	if (loop_add(http->loop, http->options.connection_ref, fd, connection, EPOLLIN, NULL) < 0)
-		connection_close(http, connection);
-	else
-		http_arm(http);
-}
-
 void http_listen_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
 {
 	struct http_listener *listener = ref->data;
+	struct http *http = listener->http;
 
 	(void)loop;
 	(void)events;
 	for (unsigned int i = 0; i < HTTP_ACCEPT_AT_ONCE; i++) {
-		int fd = accept4(ref->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct sockaddr_storage peer;
+		socklen_t length = sizeof(peer);
+		int fd = accept4(ref->fd, (struct sockaddr *)&peer, &length,
+			SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		if (fd >= 0)
-			connection_open(listener, fd);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-			http_pause(listener->http);
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+				http_pause(http);
 			return; /* nobody waits any more, or one has gone meanwhile */
+		}
+		if (http->count == HTTP_CONNECTIONS_MAX) {
+			shutdown(http->connection[0]->fd, SHUT_RDWR);
+			http_run(http);
+		}
+		http->accepting = listener;
+		MHD_add_connection(http->daemon, fd, (struct sockaddr *)&peer, length);
 	}
 }
 
-/* --- requests and answers --- */
+/* --- answers --- */
 
-/*
- * Takes the first line apart: 200, or the status that says what is wrong. Of the headers none is
- * read, as no page depends on one.
- */
-static unsigned int request_parse(char *line, const char **ret_method, const char **ret_path)
+static void answer_fill(struct http_answer *answer, const struct http_listener *listener,
+	const char *method, const char *url)
 {
-	char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
+	/* As to a proxy; every server must take it. */
+	const char *path = strncmp(url, "http://", 7) == 0 ? strchr(url + 7, '/') : url;
 
-	if (!version)
-		return 400;
-	*target++ = '\0';
-	*version++ = '\0';
-	if (strncmp(version, "HTTP/", 5) != 0)
-		return 400;
-	if (strncmp(version, "HTTP/1.", 7) != 0)
-		return 505;
-	if (strncmp(target, "http://", 7) == 0) /* as to a proxy; every server must take it */
-		target = strchr(target + 7, '/');
-	if (!target || *target != '/')
-		return 400;
-	target[strcspn(target, "?#")] = '\0';
-	*ret_method = line;
-	*ret_path = target;
-	return strcmp(line, "GET") == 0 || strcmp(line, "HEAD") == 0 ? 200 : 405;
+	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+		answer->status = MHD_HTTP_METHOD_NOT_ALLOWED;
+		answer->header = MHD_HTTP_HEADER_ALLOW;
+		text_append(&answer->value, "GET, HEAD");
+	} else if (!path || *path != '/') {
+		answer->status = MHD_HTTP_BAD_REQUEST;
+	} else {
+		listener->function(listener->context, path, answer);
+	}
 }
 
-/* Empty lines before the first one are passed over. NULL where there is no line of text. */
-static char *request_line(struct text *in)
-{
-	char *line = in->data + strspn(in->data, "\r\n");
-
-	line[strcspn(line, "\r\n")] = '\0';
-	return *line ? line : NULL;
-}
-
-static void answer_write(
-	struct text *out, const struct http_answer *answer, unsigned int status, bool body)
+static enum MHD_Result answer_send(struct MHD_Connection *connection, struct http_answer *answer)
 {
 	const char *type = answer->type ? answer->type : "text/plain; charset=utf-8";
-	time_t now = time(NULL);
-	char date[64];
-	struct tm tm;
+	size_t length = answer->body.length;
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		length, text_take(&answer->body), MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result sent = MHD_NO;
 
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	text_printf(out,
-		"HTTP/1.1 %u %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-		"X-Content-Type-Options: nosniff\r\nConnection: close\r\n",
-		status, http_reason(status), date, type, answer->body.length);
-	text_append(out, text_string(&answer->headers));
-	text_append(out, "\r\n");
-	if (body)
-		text_append(out, text_string(&answer->body));
+	if (response && MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) &&
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") &&
+		MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") &&
+		(!answer->header || MHD_add_response_header(response, answer->header,
+					    text_string(&answer->value))))
+		sent = MHD_queue_response(connection, answer->status, response);
+	if (response)
+		MHD_destroy_response(response); /* the connection holds it */
+	return sent;
 }
 
-static void connection_answer(struct http_connection *connection, unsigned int status)
+/* Called once the headers are there. A body is not waited for: no page wants one. */
+static enum MHD_Result http_request(void *http, struct MHD_Connection *library, const char *url,
+	const char *method, const char *version, const char *upload, size_t *upload_size,
+	void **request)
 {
+	const struct http_connection *connection =
+		MHD_get_connection_info(library, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	const struct http_listener *listener = connection->listener;
-	const char *method = "", *path = NULL;
-	struct http_answer answer = {.status = 200};
-	char *line = status == 200 ? request_line(&connection->in) : NULL;
+	struct http_answer answer = {.status = MHD_HTTP_OK};
+	enum MHD_Result r;
 
-	if (status == 200)
-		status = line ? request_parse(line, &method, &path) : 400;
-	if (status == 200) {
-		listener->function(listener->context, path, &answer);
-		status = answer.status;
-	} else {
-		text_printf(&answer.body, "%s\n", http_reason(status));
-	}
-	if (status == 405)
-		text_append(&answer.headers, "Allow: GET, HEAD\r\n");
-	answer_write(&connection->out, &answer, status, strcmp(method, "HEAD") != 0);
-	text_clear(&answer.headers);
-	text_clear(&answer.body);
-	connection->answered = true;
-}
-
-/* An empty line ends the request; what comes behind it is no matter of ours. */
-static bool request_is_whole(const struct text *in)
-{
-	size_t length = in->length - strspn(in->data, "\r\n");
-	const char *start = in->data + strspn(in->data, "\r\n");
-
-	return memmem(start, length, "\n\r\n", 3) || memmem(start, length, "\n\n", 2);
-}
-
-/* Nothing is left to be read when it closes, or the peer would be told of an error instead. */
-static void connection_drain(struct http *http, struct http_connection *connection, ssize_t n)
-{
-	connection->drained += n > 0 ? (size_t)n : 0;
-	if (n == 0 || connection->drained > HTTP_DRAIN_MAX)
-		connection_close(http, connection);
-}
-
-static void connection_send(struct http *http, struct http_connection *connection)
-{
-	while (connection->sent < connection->out.length) {
-		ssize_t n = send(connection->fd, connection->out.data + connection->sent,
-			connection->out.length - connection->sent, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EAGAIN) {
-			loop_change(http->loop, connection->fd, EPOLLOUT, NULL);
-			return;
-		}
-		if (n < 0) {
-			connection_close(http, connection);
-			return;
-		}
-		connection->sent += (size_t)n;
-	}
-	shutdown(connection->fd, SHUT_WR);
-	loop_change(http->loop, connection->fd, EPOLLIN, NULL);
-}
-
-static void connection_read(struct http *http, struct http_connection *connection)
-{
-	char buffer[HTTP_REQUEST_MAX];
-	ssize_t n = recv(connection->fd, buffer, sizeof(buffer), 0);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0 || (n == 0 && !connection->answered)) {
-		connection_close(http, connection);
-		return;
-	}
-	if (connection->answered) {
-		connection_drain(http, connection, n);
-		return;
-	}
-	text_append_bytes(&connection->in, buffer, (size_t)n);
-	if (request_is_whole(&connection->in))
-		connection_answer(connection, 200);
-	else if (connection->in.length >= HTTP_REQUEST_MAX)
-		connection_answer(connection, 431);
-	if (connection->answered)
-		connection_send(http, connection);
-}
-
-void http_connection_event(struct loop *loop, const struct loop_ref *ref, uint32_t events)
-{
-	struct http_connection *connection = ref->data;
-	struct http *http = connection->listener->http;
-
-	(void)loop;
-	if (events & EPOLLOUT)
-		connection_send(http, connection);
-	else if (connection->sent < connection->out.length) /* it has gone without reading */
-		connection_close(http, connection);
-	else
-		connection_read(http, connection);
+	if (!listener)
+		return MHD_NO; /* closed meanwhile */
+	answer_fill(&answer, listener, method, url);
+	r = answer_send(library, &answer);
+	text_clear(&answer.value);
+	return r;
 }
 
 /* --- listeners --- */
@@ -379,9 +287,12 @@ void http_listener_close(struct http_listener **listener)
 
 	if (!closed)
 		return;
-	for (size_t i = http->count; i-- > 0;)
-		if (http->connection[i]->listener == closed)
-			connection_close(http, http->connection[i]);
+	for (size_t i = 0; i < http->count; i++) {
+		if (http->connection[i]->listener == closed) {
+			http->connection[i]->listener = NULL;
+			shutdown(http->connection[i]->fd, SHUT_RDWR);
+		}
+	}
 	for (place = &http->listeners; *place != closed; place = &(*place)->next)
 		;
 	*place = closed->next;
@@ -390,28 +301,50 @@ void http_listener_close(struct http_listener **listener)
 	free(closed);
 }
 
-struct http *http_open(struct loop *loop, const struct http_options *options)
+int http_open(struct loop *loop, const struct http_options *options, struct http **ret_http,
+	struct err *err)
 {
-	struct http *http = mem_new(1, sizeof(*http));
+	_cleanup_(http_close) struct http *http = mem_new(1, sizeof(*http));
+	int r;
 
-	*http = (struct http){.loop = loop, .options = *options};
+	*http = (struct http){.loop = loop, .options = *options, .daemon_fd = -1};
 	if (!http->options.connection_ms)
 		http->options.connection_ms = HTTP_CONNECTION_MS;
-	http->oldest = (struct loop_timer){.function = http_end_oldest, .data = http};
+	http->again = (struct loop_timer){.function = http_run_again, .data = http};
 	http->resume = (struct loop_timer){.function = http_resume, .data = http};
-	return http;
+	/*
+	 * No stricter than it is by itself: then 0.9.75 would refuse a request without Host, with an
+	 * answer that has its head twice.
+	 */
+	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+		http_request, http, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, http,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_REQUEST_MAX,
+		MHD_OPTION_END);
+	if (!http->daemon)
+		return err_set(err, ENOMEM, "libmicrohttpd does not start");
+	http->daemon_fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	r = loop_add(loop, options->connection_ref, http->daemon_fd, http, EPOLLIN, err);
+	if (r == 0)
+		*ret_http = TAKE_PTR(http);
+	return r;
 }
 
 void http_close(struct http **http)
 {
-	if (!*http)
+	struct http *closed = TAKE_PTR(*http);
+
+	if (!closed)
 		return;
-	while ((*http)->listeners) {
-		struct http_listener *listener = (*http)->listeners;
+	while (closed->listeners) {
+		struct http_listener *listener = closed->listeners;
 
 		http_listener_close(&listener);
 	}
-	loop_timer_cancel((*http)->loop, &(*http)->resume);
-	free(*http);
-	*http = NULL;
+	loop_remove(closed->loop, closed->daemon_fd);
+	if (closed->daemon)
+		MHD_stop_daemon(closed->daemon);
+	loop_timer_cancel(closed->loop, &closed->again);
+	loop_timer_cancel(closed->loop, &closed->resume);
+	free(closed);
 }

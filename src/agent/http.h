@@ -7,10 +7,10 @@
 #include "net/addr.h"
 
 /*
- * A server for a few small pages on the agent's loop: HTTP/1.0 and 1.1, GET and HEAD, one request a
- * connection. Anybody may ask, so all is bounded: how many connections there are, how long one
- * lasts, how large a request is. Where there is no room for one more, the oldest goes: who asks in
- * earnest has his answer a moment after he has connected, and is never among those that go.
+ * libmicrohttpd with a few small pages, on the agent's loop: HTTP/1.0 and 1.1, GET and HEAD, one
+ * request a connection. Anybody may ask, so all is bounded: how many connections there are, how
+ * long one lasts, how large a request is. Where there is no room for one more, the oldest goes: who
+ * asks in earnest has his answer a moment after he has connected, and is never among those that go.
  */
 
 #define HTTP_CONNECTIONS_MAX 128
@@ -23,19 +23,22 @@ struct http_listener;
 struct http_answer {
 	unsigned int status; /* 200, unless it is set */
 	const char *type; /* of the body; plain text, unless it is set */
-	struct text headers; /* further lines, each with its end */
+	const char *header; /* one more, with this value; NULL: none */
+	struct text value;
 	struct text body;
 };
 
-/* `path` begins with '/' and is without a query. */
+/* `path` begins with '/', is decoded and without a query. */
 typedef void (*http_function)(void *context, const char *path, struct http_answer *answer);
 
 struct http_options {
-	unsigned int listen_ref, connection_ref; /* types of the loop's references, for the events below */
+	/* Types of the loop's references, for the events below. All connections are one reference. */
+	unsigned int listen_ref, connection_ref;
 	unsigned int connection_ms; /* 0: HTTP_CONNECTION_MS */
 };
 
-struct http *http_open(struct loop *loop, const struct http_options *options);
+int http_open(struct loop *loop, const struct http_options *options, struct http **ret_http,
+	struct err *err);
 void http_close(struct http **http); /* with its listeners */
 void http_listen_event(struct loop *loop, const struct loop_ref *ref, uint32_t events);
 void http_connection_event(struct loop *loop, const struct loop_ref *ref, uint32_t events);

@@ -237,7 +237,7 @@ static int agent_open_sockets(
 	int r = loop_open(&agent->loop, agent_functions, AGENT_REF_MAX, agent, err);
 
 	if (r == 0)
-		agent->http = http_open(agent->loop, &http);
+		r = http_open(agent->loop, &http, &agent->http, err);
 	return r < 0 ? r : control_open(agent->loop, &control, &agent->control, err);
 }
 

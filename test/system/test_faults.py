@@ -72,14 +72,18 @@ def strace(trace, fault, call, *more):
 
 def calls_of(trace, loaded=True):
     """The system calls of a run: [("read", 1), ("read", 2), ...]; where the trace has the work of
-    the dynamic loader in it, from its last one on."""
-    counts, calls = collections.Counter(), []
+    the dynamic loader in it, from its last one on. Each process is counted for itself: a child's
+    first read is none of these where the loader's first one would be met before it."""
+    counts, calls, loader = collections.Counter(), [], set()
     with open(trace, encoding="utf-8", errors="replace") as file:
         for pid, name in re.findall(r"^(\d* *)(\w+)\(", file.read(), re.M):
             counts[pid, name] += 1
+            call = (name, counts[pid, name])
             loaded = loaded or name == "munmap"
-            if loaded and name not in BEFORE_MAIN and (name, counts[pid, name]) not in calls:
-                calls.append((name, counts[pid, name]))
+            if not loaded:
+                loader.add(call)
+            elif name not in BEFORE_MAIN and call not in loader and call not in calls:
+                calls.append(call)
     return calls
 
 
