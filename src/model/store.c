@@ -4,14 +4,17 @@
 #include "base/mem.h"
 #include "base/word.h"
 
+#include <string.h>
+
 static char *store_key(const char *namespace, const char *name)
 {
 	return namespace ? mem_format("%s/%s", namespace, name) : mem_string(name);
 }
 
+/* Mostly one, of as many as there are Services: so no larger than it must be. */
 struct store_slices {
-	const struct endpoint_slice **list;
-	size_t count, capacity;
+	size_t count;
+	const struct endpoint_slice *list[];
 };
 
 static char *slice_service_key(const struct endpoint_slice *slice)
@@ -25,26 +28,20 @@ static void store_index(struct store *store, const struct object *object)
 {
 	const struct endpoint_slice *slice = object_endpoint_slice_const(object);
 	_free_ char *key = slice ? slice_service_key(slice) : NULL;
-	struct store_slices *slices;
+	struct store_slices *slices, *old;
+	size_t count;
 
 	if (!key)
 		return;
-	slices = hash_get(&store->slices, key);
-	if (!slices) {
-		slices = mem_new(1, sizeof(*slices));
-		hash_put(&store->slices, key, slices);
-	}
-	slices->list = mem_grow(
-		slices->list, &slices->capacity, slices->count + 1, sizeof(*slices->list));
-	slices->list[slices->count++] = slice;
-}
-
-static void store_free_slices(void *value)
-{
-	struct store_slices *slices = value;
-
-	free(slices->list);
-	free(slices);
+	old = hash_get(&store->slices, key);
+	count = old ? old->count : 0;
+	slices = mem_new(1, sizeof(*slices) + (count + 1) * sizeof(slices->list[0]));
+	if (old)
+		memcpy(slices->list, old->list, count * sizeof(slices->list[0]));
+	slices->list[count] = slice;
+	slices->count = count + 1;
+	hash_put(&store->slices, key, slices);
+	free(old);
 }
 
 static void store_forget(struct store *store, const struct object *object)
@@ -59,7 +56,7 @@ static void store_forget(struct store *store, const struct object *object)
 			break;
 		}
 	if (slices && slices->count == 0)
-		store_free_slices(hash_remove(&store->slices, key));
+		free(hash_remove(&store->slices, key));
 }
 
 size_t store_slices(const struct store *store, const char *namespace, const char *service,
@@ -152,5 +149,5 @@ void store_clear(struct store *store)
 {
 	for (enum kind kind = 0; kind < KIND_MAX; kind++)
 		hash_clear(&store->objects[kind], store_free_object);
-	hash_clear(&store->slices, store_free_slices);
+	hash_clear(&store->slices, free);
 }
