@@ -126,7 +126,7 @@ def test_a_line_for_each_port(lab, family):
 def test_the_table(lab, family):
     lines = [line.split() for line in lab.on_node("node2", "services", "-o", "wide").stdout.splitlines()]
     assert lines[0] == ["NAMESPACE", "NAME", "PORT", "FAMILY", "FRONTENDS", "POLICY", "AFFINITY", "READY",
-                        "TERMINATING", "HERE", "USED", "CONNECTIONS"]
+                        "TERMINATING", "HERE", "USED", "CONNECTIONS", "PACKETS"]
     line = next(l for l in lines if l[1:4] == ["one", "http/TCP", NAMES[family]])
     address = cluster_address(lab, "one", family)
     assert (f"[{address}]:80" if family == "ipv6" else f"{address}:80") in line[4].split(",")
