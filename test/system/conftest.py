@@ -91,7 +91,7 @@ def make_lab(request, profile):
     for namespaces, programs in objects:
         assert namespaces and programs
         labs.wait_for(lambda: not labs.still_in_kernel(namespaces, programs),
-                      "the kernel forgets the lab's namespaces and programs")
+                      "the kernel forgets the lab's namespaces and programs", 30)
     assert labs.links() == before, "links of the machine changed"
 
 

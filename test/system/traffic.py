@@ -369,7 +369,7 @@ def client_at(kind, targets, port):
     if kind == socket.SOCK_STREAM:  # closed at once, so that the port can be used again
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.bind(("", port))
-    sock.settimeout(1)
+    sock.settimeout(4)  # on hostile nodes a packet may be lost, and TCP asks again after one second
     return sock
 
 
