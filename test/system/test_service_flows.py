@@ -115,11 +115,11 @@ def test_an_old_node_port_is_free(lab, service, family):
     """A process takes the number, and a client that the Service had before comes from the same port."""
     service.set(BASE)
     target = (of_family(lab.node_addresses("node1"), family), 0, 30070)
-    answers = ask(lab, "outside", "from", 40010, json.dumps([target]))
+    answers = ask(lab, "outside", "from", 20010, json.dumps([target]))
     assert {answer.split()[0] for answer in answers["tcp"]} <= WHO_AB, answers
     service.set(BASE.but(node_port=30071))
     with beside(lab, "node1", "name", "host", 30070):
-        answers = ask(lab, "outside", "from", 40010, json.dumps([target]))
+        answers = ask(lab, "outside", "from", 20010, json.dumps([target]))
     assert answers["tcp"] == ["host/30070 ?"] * 3, answers
 
 
@@ -205,7 +205,7 @@ def test_one_client_port_to_one_endpoint(lab, service, family):
                  (node2, 30072, 30072)]
     # A switch that checks sources lets no address of a pod pass.
     direct = [] if lab.hostile else [(pod, FIRST, FIRST)]
-    for port, targets in (40001, [*frontends, *direct]), (40002, [*direct, *frontends]):
+    for port, targets in (20001, [*frontends, *direct]), (20002, [*direct, *frontends]):
         answers = ask(lab, "outside", "from", port, json.dumps(targets))
         for protocol in "tcp", "udp":
             assert answers[protocol] == ["a/7001 ?"] * 3 * len(targets), (port, protocol, answers)
