@@ -15,8 +15,6 @@ from labs import FAMILIES, end, run, wait_for
 from test_agent import stopped
 from test_service_rows import rows
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def lab(make_lab):
